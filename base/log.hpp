@@ -1,0 +1,32 @@
+// Log lines with fields: one incident, one line.
+//
+// To the journal when systemd started the process (JOURNAL_STREAM names our stderr), with the fields as journal
+// fields; else to stderr as "level: text field=value". This header pulls in no logging library, so that everything may
+// include it; spdlog does the work in log.cpp.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace fastrpc::log {
+
+enum class Level { debug, info, warning, error };
+
+/// A journal field, e.g. {"FASTRPC_DOMAIN", "cdsp"}. Names are upper case, A-Z, 0-9 and _.
+struct Field {
+    std::string_view name;
+    std::string value;
+};
+using Fields = std::initializer_list<Field>;
+
+/// Call once at the start of main, before threads. `identifier` is the syslog identifier, e.g. "fastrpcd".
+void open(std::string_view identifier, Level least = Level::info);
+
+void write(Level level, std::string_view text, Fields fields = {});
+inline void debug(std::string_view text, Fields fields = {}) { write(Level::debug, text, fields); }
+inline void info(std::string_view text, Fields fields = {}) { write(Level::info, text, fields); }
+inline void warning(std::string_view text, Fields fields = {}) { write(Level::warning, text, fields); }
+inline void error(std::string_view text, Fields fields = {}) { write(Level::error, text, fields); }
+
+} // namespace fastrpc::log

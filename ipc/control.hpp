@@ -1,0 +1,126 @@
+// The control connection between fastrpcd and a host (design 3 and 7): frames (frame.hpp) on a SEQPACKET socket.
+//
+// A session host is started by systemd for a connection that fastrpcd makes to fastrpc-session.socket; that connection
+// is the control connection. A static host, and any host whose connection broke, connects to fastrpcd-control.socket
+// and describes itself. A host outlives fastrpcd: it keeps trying to connect again and serves on meanwhile.
+//
+//   op           direction        payload          fds                                   answer
+//   32 start     fastrpcd > host  StartMessage     session socket (host end), then the    33 ready, or 34 failed
+//                                                  client's module directories
+//   33 ready     host > fastrpcd  Description      -                                      -
+//   34 failed    host > fastrpcd  FailedMessage    -                                      - (the host then ends)
+//   35 describe  host > fastrpcd  Description      -                                      reply: empty, or an error
+//                                                                                         status: the host ends
+//   36 state     host > fastrpcd  Description      -                                      -
+//   37 query     fastrpcd > host  none             -                                      reply: Counters
+//   38 bye       host > fastrpcd  ByeMessage       -                                      - (the host then ends)
+//   39 terminate fastrpcd > host  reason, text     -                                      38 bye
+//
+// Bodies are packed by pack.hpp in the order of the members below.
+#pragma once
+
+#include "base/result.hpp"
+#include "ipc/domain.hpp"
+#include "ipc/grant.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fastrpc {
+
+enum class ControlOp : std::uint16_t {
+    start = 32,
+    ready = 33,
+    failed = 34,
+    describe = 35,
+    state = 36,
+    query = 37,
+    bye = 38,
+    terminate = 39,
+};
+
+/// Largest control datagram, header included.
+inline constexpr std::size_t max_control_datagram = 16U << 10;
+
+/// State of a PD and its host, design 8.
+enum class PdState : std::uint8_t { waiting = 1, attaching = 2, running = 3, restarting = 4, stopped = 5, failed = 6 };
+std::string_view to_string(PdState state) noexcept;
+
+struct StartMessage {
+    std::uint64_t session_id = 0;
+    Domain domain = Domain::cdsp;
+    PdKind kind = PdKind::unsigned_user;
+    std::uint32_t owner_uid = 0;
+    std::string label;        ///< the client's own words, for display only
+    std::uint64_t opened_us = 0; ///< CLOCK_REALTIME
+    Grant grant;
+    friend bool operator==(const StartMessage&, const StartMessage&) = default;
+};
+
+/// What a host knows of itself: enough for a fastrpcd that was just started.
+struct Description {
+    std::uint64_t session_id = 0; ///< 0 for a static PD
+    Domain domain = Domain::cdsp;
+    PdKind kind = PdKind::root;
+    PdState state = PdState::waiting;
+    std::uint64_t generation = 0; ///< of the PD: raised at each new start
+    std::uint32_t restarts = 0;
+    std::uint32_t pid = 0;
+    std::uint32_t owner_uid = 0;
+    std::string label;
+    std::uint64_t opened_us = 0;
+    std::string node;   ///< device node in use; empty while there is none
+    std::string reason; ///< of the last transition, for people
+    Grant grant;        ///< of a session
+    friend bool operator==(const Description&, const Description&) = default;
+};
+
+/// Counters of one host since its start. Latencies are of client calls, host side, microseconds; 0 = no call yet.
+struct Counters {
+    std::uint64_t calls = 0;
+    std::uint64_t failed_calls = 0;
+    std::uint64_t bytes = 0;         ///< argument bytes, in and out, inline and buffers
+    std::uint64_t reverse_calls = 0;
+    std::uint64_t files_served = 0;  ///< files opened by the DSP
+    std::uint64_t bytes_served = 0;  ///< file bytes read by the DSP
+    std::uint64_t files_missing = 0; ///< asked for and not found
+    std::string last_missing;        ///< the last of them
+    std::uint32_t lanes = 0;         ///< open now
+    std::uint32_t buffers = 0;       ///< now
+    std::uint64_t mapped_bytes = 0;  ///< now
+    std::uint32_t p50_us = 0;
+    std::uint32_t p99_us = 0;
+    friend bool operator==(const Counters&, const Counters&) = default;
+};
+
+struct FailedMessage {
+    ErrorKind kind = ErrorKind::system;
+    std::int32_t os_error = 0;
+    std::string text;
+};
+
+struct ByeMessage {
+    std::string reason;
+    Counters counters;
+};
+
+std::vector<std::byte> encode(const StartMessage& message);
+std::vector<std::byte> encode(const Description& message);
+std::vector<std::byte> encode(const Counters& message);
+std::vector<std::byte> encode(const FailedMessage& message);
+std::vector<std::byte> encode(const ByeMessage& message);
+
+/// Decodes T from a whole payload; ErrorKind::protocol on a short or surplus byte, an unknown enum value or a text over
+/// 4096 bytes.
+template<class T>
+Result<T> decode(std::span<const std::byte> payload);
+template<> Result<StartMessage> decode(std::span<const std::byte> payload);
+template<> Result<Description> decode(std::span<const std::byte> payload);
+template<> Result<Counters> decode(std::span<const std::byte> payload);
+template<> Result<FailedMessage> decode(std::span<const std::byte> payload);
+template<> Result<ByeMessage> decode(std::span<const std::byte> payload);
+
+} // namespace fastrpc

@@ -1,0 +1,42 @@
+/* The calling convention between the virtual DSP and the modules that it runs natively.
+ *
+ * A module is a shared object with one entry per interface, `<interface>_skel_handle_invoke`. It follows the convention
+ * of the DSP's own modules; only the argument is as wide as the machine's pointers.
+ *   method 0 open:  in {u32 length of the URI with its NUL}, in {URI}, out handle -> args[2].handle
+ *   method 1 close: in handle args[0].handle
+ *   other methods:  input buffers, then output buffers, as the scalars count them
+ * Buffers are the caller's own shared memory, not copies.
+ */
+#ifndef FASTRPC_VDSP_SKEL_H
+#define FASTRPC_VDSP_SKEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef union fastrpc_skel_arg {
+    struct {
+        void* data;
+        size_t size;
+    } buffer;
+    uint64_t handle;
+} fastrpc_skel_arg;
+
+typedef int (*fastrpc_skel_invoke)(uint64_t handle, uint32_t scalars, fastrpc_skel_arg* args);
+
+#define FASTRPC_SKEL_METHOD(sc) (((sc) >> 24) & 31U)
+#define FASTRPC_SKEL_IN(sc) (((sc) >> 16) & 255U)
+#define FASTRPC_SKEL_OUT(sc) (((sc) >> 8) & 255U)
+
+/* Codes that a module returns, as the DSP raises them. */
+#define FASTRPC_SKEL_EBADPARM ((int)0x8000040EU)
+#define FASTRPC_SKEL_EUNSUPPORTED ((int)0x80000414U)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
