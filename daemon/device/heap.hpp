@@ -1,0 +1,37 @@
+// Where shared buffers come from, and what counts as one.
+//
+// Buffers come from a dma-heap, never from the driver's own allocator, whose buffers hurt the kernel when they outlive
+// the node (KERNEL 1.10). A client may bring its own, if it is a dma-buf: the kernel knows no other file.
+#pragma once
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace fastrpc::daemon {
+
+class Heap {
+public:
+    virtual ~Heap() = default;
+    /// A new zeroed dma-buf of `size` bytes (whole pages), close-on-exec. ErrorKind::system when out of memory.
+    virtual Result<UniqueFd> allocate(std::uint64_t size) = 0;
+    /// True when `fd` is a dma-buf.
+    [[nodiscard]] virtual bool is_dma_buf(int fd) const = 0;
+};
+
+/// The heap at `path`. Opened here, once, so that a sandboxed process can go on allocating.
+Result<std::unique_ptr<Heap>> open_dma_heap(const std::string& path = "/dev/dma_heap/system");
+
+/// By file system type, which no other file can show (DMA_BUF_MAGIC).
+bool is_dma_buf(int fd);
+/// Bytes of a dma-buf: the only size that may reach the kernel (KERNEL 1.17).
+Result<std::uint64_t> dma_buf_size(int fd);
+
+/// Brackets the CPU's access to a mapped dma-buf, because its caches may not be the DSP's (KERNEL 1.11.5).
+Status begin_cpu_write(int fd);
+Status end_cpu_write(int fd);
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,37 @@
+// All that serves one PD's reverse calls, as one object: files, interfaces, listener.
+//
+// One thread runs it; there is no lock and no allocation of its own on the path of a read.
+#pragma once
+
+#include "daemon/files/file_tree.hpp"
+#include "daemon/files/open_files.hpp"
+#include "daemon/reverse/apps_std.hpp"
+#include "daemon/reverse/dispatcher.hpp"
+#include "daemon/reverse/listener.hpp"
+#include "daemon/reverse/reverse_stats.hpp"
+
+#include <functional>
+
+namespace fastrpc::daemon {
+
+class ReverseServer {
+public:
+    /// `device` and `stats` must outlive the server. `environment` is what getenv answers the DSP with.
+    ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment = {});
+
+    /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this thread
+    /// when init2 succeeded: from then on modules can be opened from other threads.
+    ListenerEnd run(const std::function<void()>& on_up = {});
+
+    /// Known from `on_up` on, from any thread.
+    [[nodiscard]] Generation generation() const noexcept { return listener_.generation(); }
+
+private:
+    FileTree tree_;
+    OpenFiles files_;
+    AppsStd apps_std_;
+    Dispatcher dispatcher_;
+    Listener listener_;
+};
+
+} // namespace fastrpc::daemon

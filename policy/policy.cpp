@@ -1,0 +1,35 @@
+#include "policy/policy.hpp"
+
+#include "policy/rule.hpp"
+
+namespace fastrpc {
+
+Policy::Policy() : compiled_(std::make_shared<const policy::Compiled>()) {}
+
+Decision Policy::decide(const Subject& subject, const Object& object) const {
+    Decision decision;
+    // The hardware has the last word: a rule cannot allow what the domain does not have (KERNEL 1.1).
+    const bool possible = !policy::is_unsigned(object.kind) || has_unsigned(object.domain);
+    const policy::Rule* rule = possible ? compiled_->match(subject, object) : nullptr;
+    if (rule != nullptr) {
+        decision.rule = rule->name;
+        decision.file = rule->file;
+        decision.line = rule->line;
+        if (rule->effect == policy::Effect::allow) {
+            decision.allowed = true;
+            decision.grant = rule->grant(object.kind);
+        }
+    }
+    policy::explain(*compiled_, subject, object, rule, decision);
+    return decision;
+}
+
+std::uint64_t Policy::revision() const noexcept {
+    return compiled_->revision;
+}
+
+std::size_t Policy::rules() const noexcept {
+    return compiled_->rules.size();
+}
+
+} // namespace fastrpc

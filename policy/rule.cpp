@@ -1,0 +1,60 @@
+#include "policy/rule.hpp"
+
+#include <algorithm>
+
+namespace fastrpc::policy {
+
+bool Who::matches_user(const Subject& subject) const noexcept {
+    return std::ranges::any_of(
+        uids, [&](const UidRange& range) { return range.first <= subject.uid && subject.uid <= range.last; });
+}
+
+const GroupName* Who::matching_group(const Subject& subject) const noexcept {
+    const auto found = std::ranges::find_if(groups, [&](const GroupName& group) {
+        return group.gid && std::ranges::find(subject.gids, *group.gid) != subject.gids.end();
+    });
+    return found == groups.end() ? nullptr : &*found;
+}
+
+bool Who::matches(const Subject& subject) const noexcept {
+    if (any) return true;
+    if (!by_user && !by_group) return false;
+    return (!by_user || matches_user(subject)) && (!by_group || matching_group(subject) != nullptr);
+}
+
+std::uint32_t attributes_of(PdKind kind) noexcept {
+    switch (kind) {
+    case PdKind::unsigned_user: return attribute::unsigned_module;
+    case PdKind::system_unsigned: return attribute::unsigned_module | attribute::system_unsigned_pd;
+    case PdKind::signed_user:
+    case PdKind::root:
+    case PdKind::audio:
+    case PdKind::sensors: return 0;
+    }
+    return 0;
+}
+
+Grant Rule::grant(PdKind kind) const {
+    return {.rule = name, .file = file, .line = line, .attributes = attributes | attributes_of(kind), .limits = limits};
+}
+
+void Compiled::finish() {
+    std::ranges::stable_sort(rules, std::ranges::greater{}, &Rule::priority);
+    for (std::uint32_t i = 0; i < rules.size(); ++i)
+        for (const Domain domain : all_domains)
+            for (const PdKind kind : all_pd_kinds)
+                if (rules[i].domains.has(domain) && rules[i].kinds.has(kind))
+                    by_object[static_cast<std::size_t>(domain)][static_cast<std::size_t>(kind)].push_back(i);
+}
+
+const Rule* Compiled::match(const Subject& subject, const Object& object) const {
+    // Values outside the enums can only come from a peer's bytes; no rule names them.
+    const auto domain = static_cast<std::size_t>(object.domain);
+    const auto kind = static_cast<std::size_t>(object.kind);
+    if (domain >= by_object.size() || kind >= by_object[domain].size()) return nullptr;
+    for (const std::uint32_t index : by_object[domain][kind])
+        if (rules[index].who.matches(subject)) return &rules[index];
+    return nullptr;
+}
+
+} // namespace fastrpc::policy

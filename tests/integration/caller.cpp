@@ -1,0 +1,142 @@
+// fastrpc-caller: an ordinary client for the integration tests, on libfastrpc alone.
+//
+// N threads call the test module in a loop; each call carries words that only this thread and call know, so a result
+// that belongs to another call is seen. Prints one JSON object: calls, failed, mixed, error (of the first failure).
+//
+//   --calls 0 calls until stdin ends. With --method it makes one call and prints its result, for error tests.
+#include "client/fastrpc.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+struct Tally {
+    std::atomic<std::uint64_t> calls{0}, failed{0}, mixed{0};
+    std::mutex mutex;
+    std::string error;
+    void fail(const fastrpc_error& why) {
+        failed.fetch_add(1);
+        const std::lock_guard lock(mutex);
+        if (error.empty()) error = why.text;
+    }
+};
+
+std::uint64_t mix(std::uint64_t value) {
+    value ^= value >> 33;
+    value *= 0xff51afd7ed558ccdULL;
+    value ^= value >> 33;
+    return value;
+}
+
+constexpr unsigned echo_method = 2;
+constexpr std::uint32_t echo_scalars = echo_method << 24 | 1U << 16 | 1U << 8;
+
+void call_loop(fastrpc_module* module, std::uint64_t seed, std::uint64_t calls, const std::atomic<bool>& stop, Tally& tally) {
+    std::array<std::uint64_t, 32> out{}, in{};
+    for (std::uint64_t n = 0; calls == 0 ? !stop.load() : n < calls; ++n) {
+        for (std::size_t i = 0; i < in.size(); ++i) in[i] = mix(seed << 40 | n << 8 | i);
+        out.fill(0);
+        std::array<fastrpc_arg, 2> args{};
+        args[0].data = in.data();
+        args[0].size = sizeof in;
+        args[1].data = out.data();
+        args[1].size = sizeof out;
+        fastrpc_error error{};
+        if (fastrpc_invoke(module, echo_scalars, args.data(), args.size(), &error) != 0) tally.fail(error);
+        else if (in != out) tally.mixed.fetch_add(1);
+        tally.calls.fetch_add(1);
+    }
+}
+
+int report(const nlohmann::json& result, int code) {
+    std::puts(result.dump().c_str());
+    std::fflush(stdout);
+    return code;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Calls the test module", "fastrpc-caller");
+    std::string domain = "cdsp", pd = "unsigned", directory, library = "libtest_skel.so", interface = "test", label = "caller";
+    unsigned threads = 1;
+    std::uint64_t calls = 100;
+    int method = -1;
+    std::uint32_t value = 0;
+    app.add_option("--domain", domain);
+    app.add_option("--pd", pd);
+    app.add_option("--module-dir", directory)->required();
+    app.add_option("--library", library);
+    app.add_option("--interface", interface);
+    app.add_option("--label", label);
+    app.add_option("--threads", threads);
+    app.add_option("--calls", calls, "per thread; 0 = until stdin ends");
+    app.add_option("--method", method, "one call of this method");
+    app.add_option("--value", value, "its u32 input");
+    CLI11_PARSE(app, argc, argv);
+
+    fastrpc_error error{};
+    const std::array<const char*, 1> directories{directory.c_str()};
+    fastrpc_open_options options{};
+    options.domain = domain.c_str();
+    options.pd = pd.c_str();
+    options.label = label.c_str();
+    options.directories = directories.data();
+    options.directory_count = directories.size();
+    fastrpc_session* session = nullptr;
+    if (const int code = fastrpc_session_open(&options, &session, &error); code != 0)
+        return report({{"stage", "session"}, {"code", code}, {"name", error.name}, {"error", error.text}}, 3);
+    const std::string uri = "file:///" + library + "?" + interface + "_skel_handle_invoke&_modver=1.0&_dom=" + domain;
+    fastrpc_module* module = nullptr;
+    if (const int code = fastrpc_module_open(session, uri.c_str(), &module, &error); code != 0) {
+        const int result = report({{"stage", "module"}, {"code", code}, {"name", error.name}, {"error", error.text}}, 4);
+        fastrpc_session_close(session);
+        return result;
+    }
+    Tally tally;
+    nlohmann::json result;
+    if (method >= 0) {
+        std::array<std::uint8_t, 16> out{};
+        std::array<fastrpc_arg, 2> args{};
+        args[0].data = &value;
+        args[0].size = sizeof value;
+        args[1].data = out.data();
+        args[1].size = out.size();
+        const bool has_output = method == 5;
+        const std::uint32_t scalars = static_cast<std::uint32_t>(method) << 24 | 1U << 16 | (has_output ? 1U << 8 : 0U);
+        const int code = fastrpc_invoke(module, scalars, args.data(), has_output ? 2 : 1, &error);
+        result = {{"stage", "call"}, {"code", code}, {"name", error.name}, {"error", error.text}, {"output", out}};
+        // A second call tells what is left of the session after the first.
+        fastrpc_error later{};
+        result["later"] = fastrpc_invoke(module, scalars, args.data(), has_output ? 2 : 1, &later);
+        result["later_error"] = later.text;
+    } else {
+        std::atomic<bool> stop{false};
+        std::vector<std::thread> workers;
+        for (unsigned i = 0; i < threads; ++i)
+            workers.emplace_back([&, i] { call_loop(module, static_cast<std::uint64_t>(::getpid()) * 64 + i, calls, stop, tally); });
+        if (calls == 0) {
+            std::puts("calling");
+            std::fflush(stdout);
+            char byte = 0;
+            while (::read(STDIN_FILENO, &byte, 1) > 0) {}
+            stop = true;
+        }
+        for (std::thread& worker : workers) worker.join();
+        result = {{"stage", "done"}, {"calls", tally.calls.load()}, {"failed", tally.failed.load()},
+                  {"mixed", tally.mixed.load()}, {"error", tally.error}};
+    }
+    fastrpc_module_close(module);
+    fastrpc_session_close(session);
+    return report(result, tally.failed + tally.mixed == 0 ? 0 : 5);
+}

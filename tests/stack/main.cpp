@@ -1,0 +1,44 @@
+// fastrpc-stack: starts a virtual system in the foreground, runs one command in it, and ends both.
+//
+// The command gets DBUS_SYSTEM_BUS_ADDRESS; FASTRPC_STACK names the system's directory. Exit code: the command's.
+#include "tests/stack/stack.hpp"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+using namespace fastrpc;
+
+int main(int argc, char** argv) {
+    CLI::App app("Run a command in a virtual system: bus, SoC, fastrpcd and the root hosts", "fastrpc-stack");
+    stack::Options options;
+    std::vector<std::string> command;
+    app.add_option("--policy-dir", options.policy, "policy files to use")->check(CLI::ExistingDirectory);
+    app.add_option("--latency-us", options.latency_us, "DSP time of each call of a module");
+    app.add_option("command", command, "command and its arguments, after --")->required();
+    CLI11_PARSE(app, argc, argv);
+
+    // Ctrl-C reaches the whole terminal group; the command ends by it, then we end the rest.
+    std::signal(SIGINT, SIG_IGN);
+    auto system = stack::Stack::start(options);
+    if (!system) {
+        std::fprintf(stderr, "fastrpc-stack: %s\n", system.error().text.c_str());
+        return 1;
+    }
+    stack::Launch what{.command = command,
+                       .environment = (*system)->client_environment(),
+                       .input = STDIN_FILENO,
+                       .output = STDOUT_FILENO,
+                       .log = STDERR_FILENO};
+    what.environment["FASTRPC_STACK"] = (*system)->directory();
+    for (const char* name : {"TERM", "HOME"})
+        if (const char* value = std::getenv(name)) what.environment[name] = value;
+    auto process = stack::Process::start(what);
+    if (!process) {
+        std::fprintf(stderr, "fastrpc-stack: %s\n", process.error().text.c_str());
+        return 1;
+    }
+    for (;;)
+        if (const auto status = process->wait(std::chrono::hours(1))) return stack::exit_code(*status);
+}

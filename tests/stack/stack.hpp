@@ -1,0 +1,99 @@
+// A whole system on this machine: private D-Bus system bus, virtual SoC, socket activation, fastrpcd, and a host for the
+// root PD of each domain; every program under its own user, as systemd would run them.
+//
+// The demo, the integration tests and the benches all stand on it. It needs root, touches nothing outside its own
+// temporary directory, and ends everything that it started, whatever happened meanwhile.
+//
+//   who                    user     reaches
+//   dbus-daemon, vdsp      root     -
+//   fastrpcd               daemon   the bus, the session socket (0600), never the SoC
+//   fastrpc-pd             bin      the SoC's socket (group bin), the control socket (0600)
+//   code on the DSP        games    nothing
+//   clients of the tests   nobody, mail   the bus alone
+#pragma once
+
+#include "base/result.hpp"
+#include "tests/stack/process.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fastrpc::stack {
+
+/// Where the programs were built and where the project's files are; set by the build.
+std::filesystem::path build_root();
+std::filesystem::path source_root();
+
+struct Options {
+    std::filesystem::path policy = source_root() / "config/demo/policy.d";
+    bool with_policy = true;   ///< false: an empty policy directory
+    unsigned cdsp_slots = 14;
+    bool shells = true;        ///< false: no shell files for the DSPs
+    bool root_hosts = true;
+    unsigned latency_us = 0;   ///< DSP time added to each call of a module
+    bool quiet = false;        ///< logs only into log()
+};
+
+class Stack {
+public:
+    static Result<std::unique_ptr<Stack>> start(const Options& options = {});
+    Stack(const Stack&) = delete;
+    Stack& operator=(const Stack&) = delete;
+    ~Stack();
+
+    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+    /// Environment of a client: the private bus, and nothing of the SoC.
+    [[nodiscard]] std::map<std::string, std::string> client_environment() const;
+    /// Environment of a program that opens the virtual devices itself.
+    [[nodiscard]] std::map<std::string, std::string> device_environment() const;
+    [[nodiscard]] std::filesystem::path dsp_directory() const { return directory_ / "dsp"; }
+    [[nodiscard]] std::filesystem::path vdsp_socket() const { return directory_ / "soc" / "socket"; }
+    [[nodiscard]] std::filesystem::path control_socket() const { return directory_ / "control.sock"; }
+    [[nodiscard]] std::filesystem::path session_socket() const { return directory_ / "host" / "session.sock"; }
+    [[nodiscard]] pid_t fastrpcd() const noexcept;
+    [[nodiscard]] pid_t vdsp() const noexcept;
+
+    /// Everything that the programs wrote to stderr so far.
+    [[nodiscard]] std::string log() const;
+    /// The SoC's status as JSON text (`fastrpc-vdsp ctl status`).
+    [[nodiscard]] std::string soc_status() const;
+    Status set_latency(unsigned microseconds) const;
+
+    /// kill -9, and a new one on the same sockets.
+    void kill_fastrpcd();
+    Status start_fastrpcd();
+
+    /// A program of the build, as `user`, with the client environment; `arguments` after its path below the build root.
+    [[nodiscard]] Launch client(std::string_view program, std::vector<std::string> arguments,
+                                std::string user = "nobody") const;
+
+private:
+    explicit Stack(Options options) : options_(std::move(options)) {}
+    Status prepare();
+    Status start_bus();
+    Status start_soc();
+    Status start_sockets();
+    Status start_root_hosts();
+    /// Waits until fastrpcd knows both root PDs as running.
+    Status wait_for_root_hosts() const;
+    Result<Process> launch(Launch what);
+
+    Options options_;
+    std::filesystem::path directory_;
+    pid_t group_ = 0;
+    UniqueFd log_;
+    UniqueFd control_;
+    // In starting order; ended in reverse.
+    std::unique_ptr<Process> bus_, vdsp_, activator_, fastrpcd_;
+    std::vector<Process> hosts_;
+};
+
+/// Calls `condition` until it holds or `limit` passed; the pause between calls only bounds the load.
+bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = std::chrono::seconds(15));
+
+} // namespace fastrpc::stack

@@ -1,0 +1,43 @@
+// The DSP half of the virtual SoC: one object is one DSP, which reads the wire as firmware would and runs PDs.
+//
+// It plays the DSP's guest OS in the server process (process group service on handle 1, capabilities on handle 2) and
+// starts one process per PD, because the modules are native code of an untrusted client. It is written from the
+// specification alone and shares nothing with the daemon: what the daemon gets wrong, it refuses with a DSP code.
+#pragma once
+
+#include "ipc/domain.hpp"
+#include "vdsp/channel.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+struct sd_event;
+
+namespace fastrpc::vdsp {
+
+struct DspConfig {
+    Domain domain = Domain::cdsp;
+    /// Capability id 1..255 -> value (KERNEL 1.5). Empty: the DSP does not know the query, 0x80000414.
+    std::map<std::uint32_t, std::uint32_t> attributes = {};
+    std::uint32_t latency_us = 0;   ///< DSP time added to each module call
+    std::string pd_program = {};    ///< path of fastrpc-vdsp-pd
+    std::string pd_user = "nobody"; ///< whom user PDs run as when the server is root
+    bool old_firmware = false;      ///< no handles 7, 8, 9: they answer 0x80000600 or 0x80000401
+};
+
+class DspHalf : public Dsp {
+public:
+    /// DSP time added to each module call from now on, in every PD.
+    virtual void set_latency(std::uint32_t us) = 0;
+    /// {"domain","pds":[{"client","kind","name","pid","state","shell_sha256","calls","reverse_calls","modules":[{"uri",
+    /// "file","size","sha256","reads"}]}],"crashes","calls"}; the figures of a PD are at most one call old.
+    virtual std::string status_json() = 0;
+};
+
+/// Starts the DSP with its root PD. `machine` and `event` (the loop of the calling thread) must outlive it. Throws
+/// std::system_error when the root PD cannot be started.
+std::unique_ptr<DspHalf> make_dsp(DspConfig config, Machine& machine, sd_event* event);
+
+} // namespace fastrpc::vdsp

@@ -1,0 +1,94 @@
+// What the DSP's guest OS and the process of one PD say to each other: frames (ipc/frame.hpp) on a SEQPACKET pair.
+//
+//   op               direction   payload          fds          meaning
+//   64 request       os > pd     WireRequest      -            a call for a client of this PD
+//   65 window        os > pd     WindowMessage    its memory   answer to miss; the cookie is the miss's
+//   66 fault         os > pd     none             -            answer to miss: nothing is mapped there
+//   67 unmapped      os > pd     u64 address      -            the window that began there is gone
+//   68 latency       os > pd     u32 us           -            DSP time of each module call from now on
+//   69 client_gone   os > pd     i32 client       -            the client of a static PD was released
+//   70 end           os > pd     none             -            leave
+//   80 ready         pd > os     none             -            the PD runs
+//   81 response      pd > os     ResponseMessage  -            answer to a request
+//   82 miss          pd > os     u64 address      -            which memory is behind this address?
+//   83 loaded        pd > os     packed (pack.hpp): text URI, text file, u64 size, text SHA-256, u32 reads
+//
+// There are no replies in the frames' sense. The order on the socket matters: what was unmapped before a request was
+// sent is forgotten before the request is looked at. The PD runs a client's native code: the guest OS believes nothing
+// that comes from it.
+#pragma once
+
+#include "ipc/frame.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <type_traits>
+
+namespace fastrpc::vdsp {
+
+enum class PdOp : std::uint16_t {
+    request = 64,
+    window = 65,
+    fault = 66,
+    unmapped = 67,
+    latency = 68,
+    client_gone = 69,
+    end = 70,
+    ready = 80,
+    response = 81,
+    miss = 82,
+    loaded = 83,
+};
+
+struct WindowMessage {
+    std::uint64_t address; ///< first DMA address
+    std::uint64_t size;    ///< bytes
+    std::uint64_t offset;  ///< of the window in the fd
+};
+static_assert(sizeof(WindowMessage) == 24);
+
+struct ResponseMessage {
+    std::uint64_t context;
+    std::int32_t result;
+    std::uint32_t reserved;
+    std::uint64_t calls;         ///< module calls that the PD finished so far
+    std::uint64_t reverse_calls; ///< reverse calls that were answered so far
+};
+static_assert(sizeof(ResponseMessage) == 32);
+
+inline constexpr std::size_t max_pd_datagram = 4096;
+
+template<class T>
+std::span<const std::byte> bytes_of(const T& value) noexcept {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return std::as_bytes(std::span(&value, 1));
+}
+
+/// A copy of the T that `bytes` are; nothing when the size is another.
+template<class T>
+std::optional<T> value_of(std::span<const std::byte> bytes) noexcept {
+    static_assert(std::is_trivially_copyable_v<T>);
+    if (bytes.size() != sizeof(T)) return std::nullopt;
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+}
+
+/// The T at the start of `bytes`, which may be longer (USERSPACE 2.3); nothing when they are shorter.
+template<class T>
+std::optional<T> leading(std::span<const std::byte> bytes) noexcept {
+    if (bytes.size() < sizeof(T)) return std::nullopt;
+    return value_of<T>(bytes.first(sizeof(T)));
+}
+
+inline FrameHeader pd_header(PdOp op, std::uint64_t cookie = 0) noexcept {
+    FrameHeader header;
+    header.opcode = static_cast<std::uint16_t>(op);
+    header.cookie = cookie;
+    return header;
+}
+
+} // namespace fastrpc::vdsp
