@@ -29,20 +29,28 @@ bool stderr_is_journal() {
 
 int priority(Level level) {
     switch (level) {
-    case Level::debug: return LOG_DEBUG;
-    case Level::info: return LOG_INFO;
-    case Level::warning: return LOG_WARNING;
-    case Level::error: return LOG_ERR;
+    case Level::debug:
+        return LOG_DEBUG;
+    case Level::info:
+        return LOG_INFO;
+    case Level::warning:
+        return LOG_WARNING;
+    case Level::error:
+        return LOG_ERR;
     }
     return LOG_ERR;
 }
 
 spdlog::level::level_enum spd_level(Level level) {
     switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warning: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
+    case Level::debug:
+        return spdlog::level::debug;
+    case Level::info:
+        return spdlog::level::info;
+    case Level::warning:
+        return spdlog::level::warn;
+    case Level::error:
+        return spdlog::level::err;
     }
     return spdlog::level::err;
 }

@@ -24,9 +24,17 @@ using Fields = std::initializer_list<Field>;
 void open(std::string_view identifier, Level least = Level::info);
 
 void write(Level level, std::string_view text, Fields fields = {});
-inline void debug(std::string_view text, Fields fields = {}) { write(Level::debug, text, fields); }
-inline void info(std::string_view text, Fields fields = {}) { write(Level::info, text, fields); }
-inline void warning(std::string_view text, Fields fields = {}) { write(Level::warning, text, fields); }
-inline void error(std::string_view text, Fields fields = {}) { write(Level::error, text, fields); }
+inline void debug(std::string_view text, Fields fields = {}) {
+    write(Level::debug, text, fields);
+}
+inline void info(std::string_view text, Fields fields = {}) {
+    write(Level::info, text, fields);
+}
+inline void warning(std::string_view text, Fields fields = {}) {
+    write(Level::warning, text, fields);
+}
+inline void error(std::string_view text, Fields fields = {}) {
+    write(Level::error, text, fields);
+}
 
 } // namespace fastrpc::log

@@ -6,20 +6,34 @@ namespace fastrpc {
 
 std::string_view to_string(ErrorKind kind) noexcept {
     switch (kind) {
-    case ErrorKind::none: return "none";
-    case ErrorKind::invalid: return "invalid";
-    case ErrorKind::denied: return "denied";
-    case ErrorKind::not_found: return "not-found";
-    case ErrorKind::no_domain: return "no-domain";
-    case ErrorKind::offline: return "offline";
-    case ErrorKind::busy: return "busy";
-    case ErrorKind::quota: return "quota";
-    case ErrorKind::lost: return "lost";
-    case ErrorKind::timeout: return "timeout";
-    case ErrorKind::unsupported: return "unsupported";
-    case ErrorKind::protocol: return "protocol";
-    case ErrorKind::system: return "system";
-    case ErrorKind::dsp: return "dsp";
+    case ErrorKind::none:
+        return "none";
+    case ErrorKind::invalid:
+        return "invalid";
+    case ErrorKind::denied:
+        return "denied";
+    case ErrorKind::not_found:
+        return "not-found";
+    case ErrorKind::no_domain:
+        return "no-domain";
+    case ErrorKind::offline:
+        return "offline";
+    case ErrorKind::busy:
+        return "busy";
+    case ErrorKind::quota:
+        return "quota";
+    case ErrorKind::lost:
+        return "lost";
+    case ErrorKind::timeout:
+        return "timeout";
+    case ErrorKind::unsupported:
+        return "unsupported";
+    case ErrorKind::protocol:
+        return "protocol";
+    case ErrorKind::system:
+        return "system";
+    case ErrorKind::dsp:
+        return "dsp";
     }
     return "unknown";
 }

@@ -15,19 +15,19 @@ namespace fastrpc {
 /// Stable numbers: they travel in the lane and control protocols.
 enum class ErrorKind : std::uint16_t {
     none = 0,
-    invalid = 1,       ///< the request is malformed or out of its bounds
-    denied = 2,        ///< the policy says no
-    not_found = 3,     ///< a named thing (file, module, handle, buffer, session) does not exist
-    no_domain = 4,     ///< this machine has no such DSP
-    offline = 5,       ///< the DSP exists but its node is away or refuses
-    busy = 6,          ///< all hardware sessions of the DSP are taken
-    quota = 7,         ///< a limit of the grant is reached
-    lost = 8,          ///< the session or its generation is gone
-    timeout = 9,       ///< a deadline passed
-    unsupported = 10,  ///< known, but not offered here
-    protocol = 11,     ///< the peer broke the protocol; its connection ends
-    system = 12,       ///< the operating system refused; os_error says how
-    dsp = 13,          ///< the DSP answered with an error
+    invalid = 1,      ///< the request is malformed or out of its bounds
+    denied = 2,       ///< the policy says no
+    not_found = 3,    ///< a named thing (file, module, handle, buffer, session) does not exist
+    no_domain = 4,    ///< this machine has no such DSP
+    offline = 5,      ///< the DSP exists but its node is away or refuses
+    busy = 6,         ///< all hardware sessions of the DSP are taken
+    quota = 7,        ///< a limit of the grant is reached
+    lost = 8,         ///< the session or its generation is gone
+    timeout = 9,      ///< a deadline passed
+    unsupported = 10, ///< known, but not offered here
+    protocol = 11,    ///< the peer broke the protocol; its connection ends
+    system = 12,      ///< the operating system refused; os_error says how
+    dsp = 13,         ///< the DSP answered with an error
 };
 
 /// Lower-case word for logs, JSON and D-Bus error names, e.g. "denied".

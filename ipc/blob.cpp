@@ -60,8 +60,8 @@ Result<ReverseRequest> decode_request(Scalars scalars, std::span<const std::byte
     std::size_t total = 0;
     for (unsigned i = 0; i < scalars.out_buffers(); ++i) {
         if (!cursor.take_word(length)) return fail(ErrorKind::invalid, "an output of a reverse call has no capacity");
+        if (length > max_output - total) return fail(ErrorKind::invalid, "a reverse call asks for too much output");
         total += length;
-        if (total > max_output) return fail(ErrorKind::invalid, "a reverse call asks for too much output");
         request.capacities.push_back(length);
     }
     return request;

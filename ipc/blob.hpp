@@ -27,8 +27,9 @@ struct ReverseRequest {
 /// Most bytes that the outputs of one reverse call may have together.
 inline constexpr std::size_t max_reverse_output = 16U << 20;
 
-/// Views into `blob`, which must outlive them. Fails with ErrorKind::invalid on handles in the scalars, on a length that
-/// leaves the blob and on outputs above `max_output` bytes in all. Surplus bytes are allowed: buffers come page-rounded.
+/// Views into `blob`, which must outlive them. Fails with ErrorKind::invalid on handles in the scalars, on a length
+/// that leaves the blob and on outputs above `max_output` bytes in all. Surplus bytes are allowed: buffers come
+/// page-rounded.
 Result<ReverseRequest> decode_request(Scalars scalars, std::span<const std::byte> blob,
                                       std::size_t max_output = max_reverse_output);
 std::vector<std::byte> encode_request(std::span<const std::span<const std::byte>> inputs,

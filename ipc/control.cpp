@@ -59,41 +59,61 @@ void each(auto& walk, T&... members) {
     (walk(members), ...);
 }
 
-void members(auto& walk, auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Grant> {
+void members(auto& walk,
+             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Grant> {
     each(walk, m.rule, m.file, m.line, m.attributes, m.limits.sessions_per_uid, m.limits.lanes, m.limits.mapped_bytes,
          m.limits.buffers, m.limits.deadline_ms);
 }
-void members(auto& walk, auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, StartMessage> {
+void members(auto& walk,
+             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, StartMessage> {
     each(walk, m.session_id, m.domain, m.kind, m.owner_uid, m.label, m.opened_us);
     members(walk, m.grant);
 }
-void members(auto& walk, auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Description> {
+void members(auto& walk,
+             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Description> {
     each(walk, m.session_id, m.domain, m.kind, m.state, m.generation, m.restarts, m.pid, m.owner_uid, m.label,
          m.opened_us, m.node, m.reason);
     members(walk, m.grant);
 }
-void members(auto& walk, auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Counters> {
+void members(auto& walk,
+             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Counters> {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
          m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us);
 }
-void members(auto& walk, auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, FailedMessage> {
+void members(auto& walk, auto& m) requires
+    std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, FailedMessage> {
     each(walk, m.kind, m.os_error, m.text);
 }
-void members(auto& walk, auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, ByeMessage> {
+void members(auto& walk,
+             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, ByeMessage> {
     each(walk, m.reason);
     members(walk, m.counters);
 }
 
-bool known(Domain domain) { return domain_from(to_string(domain)).has_value(); }
-bool known(PdKind kind) { return pd_kind_from(to_string(kind)).has_value(); }
-bool known(PdState state) { return state >= PdState::waiting && state <= PdState::failed; }
-bool meaningful(const StartMessage& m) { return known(m.domain) && known(m.kind) && !is_static(m.kind) && m.session_id != 0; }
+bool known(Domain domain) {
+    return domain_from(to_string(domain)).has_value();
+}
+bool known(PdKind kind) {
+    return pd_kind_from(to_string(kind)).has_value();
+}
+bool known(PdState state) {
+    return state >= PdState::waiting && state <= PdState::failed;
+}
+bool meaningful(const StartMessage& m) {
+    return known(m.domain) && known(m.kind) && !is_static(m.kind) && m.session_id != 0;
+}
 bool meaningful(const Description& m) {
     return known(m.domain) && known(m.kind) && known(m.state) && is_static(m.kind) == (m.session_id == 0);
 }
-bool meaningful(const Counters&) { return true; }
-bool meaningful(const FailedMessage& m) { return m.kind != ErrorKind::none && m.kind <= ErrorKind::dsp; }
-bool meaningful(const ByeMessage&) { return true; }
+bool meaningful(const Counters&) {
+    return true;
+}
+bool meaningful(const FailedMessage& m) {
+    return m.kind != ErrorKind::none && m.kind <= ErrorKind::dsp;
+}
+bool meaningful(const ByeMessage&) {
+    return true;
+}
 
 template<class T>
 std::vector<std::byte> pack(const T& message) {
@@ -116,26 +136,57 @@ Result<T> unpack(std::span<const std::byte> payload) {
 
 std::string_view to_string(PdState state) noexcept {
     switch (state) {
-    case PdState::waiting: return "waiting";
-    case PdState::attaching: return "attaching";
-    case PdState::running: return "running";
-    case PdState::restarting: return "restarting";
-    case PdState::stopped: return "stopped";
-    case PdState::failed: return "failed";
+    case PdState::waiting:
+        return "waiting";
+    case PdState::attaching:
+        return "attaching";
+    case PdState::running:
+        return "running";
+    case PdState::restarting:
+        return "restarting";
+    case PdState::stopped:
+        return "stopped";
+    case PdState::failed:
+        return "failed";
     }
     return "unknown";
 }
 
-std::vector<std::byte> encode(const StartMessage& message) { return pack(message); }
-std::vector<std::byte> encode(const Description& message) { return pack(message); }
-std::vector<std::byte> encode(const Counters& message) { return pack(message); }
-std::vector<std::byte> encode(const FailedMessage& message) { return pack(message); }
-std::vector<std::byte> encode(const ByeMessage& message) { return pack(message); }
+std::vector<std::byte> encode(const StartMessage& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const Description& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const Counters& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const FailedMessage& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const ByeMessage& message) {
+    return pack(message);
+}
 
-template<> Result<StartMessage> decode(std::span<const std::byte> payload) { return unpack<StartMessage>(payload); }
-template<> Result<Description> decode(std::span<const std::byte> payload) { return unpack<Description>(payload); }
-template<> Result<Counters> decode(std::span<const std::byte> payload) { return unpack<Counters>(payload); }
-template<> Result<FailedMessage> decode(std::span<const std::byte> payload) { return unpack<FailedMessage>(payload); }
-template<> Result<ByeMessage> decode(std::span<const std::byte> payload) { return unpack<ByeMessage>(payload); }
+template<>
+Result<StartMessage> decode(std::span<const std::byte> payload) {
+    return unpack<StartMessage>(payload);
+}
+template<>
+Result<Description> decode(std::span<const std::byte> payload) {
+    return unpack<Description>(payload);
+}
+template<>
+Result<Counters> decode(std::span<const std::byte> payload) {
+    return unpack<Counters>(payload);
+}
+template<>
+Result<FailedMessage> decode(std::span<const std::byte> payload) {
+    return unpack<FailedMessage>(payload);
+}
+template<>
+Result<ByeMessage> decode(std::span<const std::byte> payload) {
+    return unpack<ByeMessage>(payload);
+}
 
 } // namespace fastrpc

@@ -14,9 +14,9 @@
 //   36 state     host > fastrpcd  Description      -                                      -
 //   37 query     fastrpcd > host  none             -                                      reply: Counters
 //   38 bye       host > fastrpcd  ByeMessage       -                                      - (the host then ends)
-//   39 terminate fastrpcd > host  reason, text     -                                      38 bye
+//   39 terminate fastrpcd > host  the reason       -                                      38 bye
 //
-// Bodies are packed by pack.hpp in the order of the members below.
+// Bodies are packed by pack.hpp in the order of the members below; the reason of terminate is bare text.
 #pragma once
 
 #include "base/result.hpp"
@@ -54,7 +54,7 @@ struct StartMessage {
     Domain domain = Domain::cdsp;
     PdKind kind = PdKind::unsigned_user;
     std::uint32_t owner_uid = 0;
-    std::string label;        ///< the client's own words, for display only
+    std::string label;           ///< the client's own words, for display only
     std::uint64_t opened_us = 0; ///< CLOCK_REALTIME
     Grant grant;
     friend bool operator==(const StartMessage&, const StartMessage&) = default;
@@ -82,7 +82,7 @@ struct Description {
 struct Counters {
     std::uint64_t calls = 0;
     std::uint64_t failed_calls = 0;
-    std::uint64_t bytes = 0;         ///< argument bytes, in and out, inline and buffers
+    std::uint64_t bytes = 0; ///< argument bytes, in and out, inline and buffers
     std::uint64_t reverse_calls = 0;
     std::uint64_t files_served = 0;  ///< files opened by the DSP
     std::uint64_t bytes_served = 0;  ///< file bytes read by the DSP
@@ -117,10 +117,15 @@ std::vector<std::byte> encode(const ByeMessage& message);
 /// 4096 bytes.
 template<class T>
 Result<T> decode(std::span<const std::byte> payload);
-template<> Result<StartMessage> decode(std::span<const std::byte> payload);
-template<> Result<Description> decode(std::span<const std::byte> payload);
-template<> Result<Counters> decode(std::span<const std::byte> payload);
-template<> Result<FailedMessage> decode(std::span<const std::byte> payload);
-template<> Result<ByeMessage> decode(std::span<const std::byte> payload);
+template<>
+Result<StartMessage> decode(std::span<const std::byte> payload);
+template<>
+Result<Description> decode(std::span<const std::byte> payload);
+template<>
+Result<Counters> decode(std::span<const std::byte> payload);
+template<>
+Result<FailedMessage> decode(std::span<const std::byte> payload);
+template<>
+Result<ByeMessage> decode(std::span<const std::byte> payload);
 
 } // namespace fastrpc

@@ -4,13 +4,20 @@ namespace fastrpc {
 
 std::string_view to_string(Domain domain) noexcept {
     switch (domain) {
-    case Domain::adsp: return "adsp";
-    case Domain::mdsp: return "mdsp";
-    case Domain::sdsp: return "sdsp";
-    case Domain::cdsp: return "cdsp";
-    case Domain::cdsp1: return "cdsp1";
-    case Domain::gdsp0: return "gdsp0";
-    case Domain::gdsp1: return "gdsp1";
+    case Domain::adsp:
+        return "adsp";
+    case Domain::mdsp:
+        return "mdsp";
+    case Domain::sdsp:
+        return "sdsp";
+    case Domain::cdsp:
+        return "cdsp";
+    case Domain::cdsp1:
+        return "cdsp1";
+    case Domain::gdsp0:
+        return "gdsp0";
+    case Domain::gdsp1:
+        return "gdsp1";
     }
     return "unknown";
 }
@@ -27,12 +34,18 @@ bool has_unsigned(Domain domain) noexcept {
 
 std::string_view to_string(PdKind kind) noexcept {
     switch (kind) {
-    case PdKind::unsigned_user: return "unsigned";
-    case PdKind::signed_user: return "signed";
-    case PdKind::system_unsigned: return "system-unsigned";
-    case PdKind::root: return "root";
-    case PdKind::audio: return "audio";
-    case PdKind::sensors: return "sensors";
+    case PdKind::unsigned_user:
+        return "unsigned";
+    case PdKind::signed_user:
+        return "signed";
+    case PdKind::system_unsigned:
+        return "system-unsigned";
+    case PdKind::root:
+        return "root";
+    case PdKind::audio:
+        return "audio";
+    case PdKind::sensors:
+        return "sensors";
     }
     return "unknown";
 }

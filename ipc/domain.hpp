@@ -36,7 +36,9 @@ inline constexpr std::array all_pd_kinds{PdKind::unsigned_user, PdKind::signed_u
 std::string_view to_string(PdKind kind) noexcept;
 std::optional<PdKind> pd_kind_from(std::string_view name) noexcept;
 /// Root, audio and sensors live as long as their DSP and belong to no client.
-constexpr bool is_static(PdKind kind) noexcept { return kind >= PdKind::root; }
+constexpr bool is_static(PdKind kind) noexcept {
+    return kind >= PdKind::root;
+}
 
 /// Process attribute bits of INIT_CREATE (USERSPACE 3.4).
 namespace attribute {

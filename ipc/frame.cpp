@@ -110,11 +110,14 @@ Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_
     std::memcpy(&frame.header, storage.data(), sizeof frame.header);
     const FrameHeader& header = frame.header;
     if (header.magic != frame_magic || header.version != frame_version)
-        return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic, header.version));
+        return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic,
+                                     header.version));
     if (header.payload != size - sizeof(FrameHeader))
-        return malformed(fmt::format("a frame says {} bytes of payload and has {}", header.payload, size - sizeof(FrameHeader)));
+        return malformed(
+            fmt::format("a frame says {} bytes of payload and has {}", header.payload, size - sizeof(FrameHeader)));
     if (header.fds != frame.fds.size() || frame.fds.size() > max_fds)
-        return malformed(fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, frame.fds.size(), max_fds));
+        return malformed(
+            fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, frame.fds.size(), max_fds));
     if ((header.flags & ~frame_reply) != 0) return malformed(fmt::format("unknown frame flags {:#x}", header.flags));
     if ((header.flags & frame_reply) == 0 && header.status != 0) return malformed("a request carries a status");
     frame.payload = storage.subspan(sizeof(FrameHeader), header.payload);
@@ -130,7 +133,8 @@ Error error_of(const Frame& reply) {
 
 Result<std::pair<UniqueFd, UniqueFd>> socket_pair() {
     std::array<int, 2> fds{};
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) return fail_errno("socketpair", errno);
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0)
+        return fail_errno("socketpair", errno);
     return std::pair(UniqueFd(fds[0]), UniqueFd(fds[1]));
 }
 

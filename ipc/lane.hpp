@@ -109,6 +109,8 @@ struct ModuleReply {
 };
 static_assert(sizeof(ModuleReply) == 16);
 
-constexpr std::size_t padded(std::size_t bytes) noexcept { return (bytes + 7) & ~std::size_t{7}; }
+constexpr std::size_t padded(std::size_t bytes) noexcept {
+    return (bytes + 7) & ~std::size_t{7};
+}
 
 } // namespace fastrpc

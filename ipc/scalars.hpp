@@ -1,6 +1,7 @@
 // The scalars word of a FastRPC call (USERSPACE 2.1, KERNEL 0.2).
 //
-//   bits 31:29 attribute   28:24 method   23:16 input buffers   15:8 output buffers   7:4 input handles   3:0 output handles
+//   bits 31:29 attribute   28:24 method   23:16 input buffers   15:8 output buffers   7:4 input handles   3:0 output
+//   handles
 #pragma once
 
 #include <cstdint>

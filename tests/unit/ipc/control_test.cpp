@@ -1,0 +1,171 @@
+// Control messages: what is written is read, and nothing else is.
+#include "bytes.hpp"
+
+#include "ipc/control.hpp"
+#include "ipc/frame.hpp"
+
+#include <gtest/gtest.h>
+#include <random>
+
+using namespace fastrpc;
+using namespace fastrpc::test;
+
+namespace {
+
+const Grant grant{"unsigned-for-all", "/usr/lib/fastrpcd/policy.d/50-default.json", 12, 0x18,
+                  Limits{4, 16, 1ULL << 33, 256, 60000}};
+
+StartMessage start() {
+    return {0x1122334455667788, Domain::gdsp1, PdKind::signed_user, 1000, "camera", 1700000000123456, grant};
+}
+Description description() {
+    return {77,   Domain::cdsp1, PdKind::unsigned_user, PdState::running,    3,         2,    4321,
+            1001, "büro \"x\"",  1700000000999999,      "/dev/fastrpc-cdsp", "created", grant};
+}
+Description static_description() {
+    Description d;
+    d.kind = PdKind::sensors;
+    d.domain = Domain::adsp;
+    d.state = PdState::failed;
+    return d;
+}
+Counters counters() {
+    return {1, 2, 3, 4, 5, 6, 7, "libmissing.so", 8, 9, 10, 11, 12};
+}
+
+template<class T>
+bool same(const T& a, const T& b) {
+    if constexpr (std::is_same_v<T, FailedMessage>)
+        return a.kind == b.kind && a.os_error == b.os_error && a.text == b.text;
+    else if constexpr (std::is_same_v<T, ByeMessage>)
+        return a.reason == b.reason && a.counters == b.counters;
+    else
+        return a == b;
+}
+
+template<class T>
+void expect_exact(const T& message) {
+    const Bytes payload = encode(message);
+    EXPECT_LE(payload.size() + sizeof(FrameHeader), max_control_datagram);
+    const Result<T> back = decode<T>(payload);
+    ASSERT_TRUE(back) << back.error().text;
+    EXPECT_TRUE(same(*back, message));
+    for (std::size_t size = 0; size < payload.size(); ++size) {
+        const Bytes cut(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(size));
+        const Result<T> refused = decode<T>(cut);
+        ASSERT_FALSE(refused) << "cut at " << size << " of " << payload.size();
+        EXPECT_EQ(refused.error().kind, ErrorKind::protocol);
+    }
+    for (std::size_t surplus = 1; surplus <= 9; ++surplus)
+        EXPECT_FALSE(decode<T>(payload + Bytes(surplus))) << surplus << " surplus";
+}
+
+} // namespace
+
+TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
+    expect_exact(start());
+    expect_exact(description());
+    expect_exact(static_description());
+    expect_exact(counters());
+    expect_exact(Counters{});
+    expect_exact(FailedMessage{ErrorKind::dsp, -5, "the DSP refused"});
+    expect_exact(ByeMessage{"the client closed its end", counters()});
+    expect_exact(ByeMessage{});
+}
+
+TEST(Control, every_domain_kind_and_state_survives) {
+    for (const Domain domain : all_domains)
+        for (const PdKind kind : all_pd_kinds)
+            for (int state = 1; state <= 6; ++state) {
+                Description d = description();
+                d.domain = domain;
+                d.kind = kind;
+                d.state = static_cast<PdState>(state);
+                d.session_id = is_static(kind) ? 0 : 5;
+                const Result<Description> back = decode<Description>(encode(d));
+                ASSERT_TRUE(back);
+                EXPECT_EQ(*back, d);
+                EXPECT_NE(to_string(d.state), "unknown");
+            }
+}
+
+TEST(Control, values_outside_their_enums_are_refused) {
+    for (const int bad : {7, 8, 100, 255}) {
+        StartMessage s = start();
+        s.domain = static_cast<Domain>(bad);
+        EXPECT_FALSE(decode<StartMessage>(encode(s))) << bad;
+        Description d = description();
+        d.domain = static_cast<Domain>(bad);
+        EXPECT_FALSE(decode<Description>(encode(d))) << bad;
+    }
+    for (const int bad : {0, 7, 255}) {
+        StartMessage s = start();
+        s.kind = static_cast<PdKind>(bad);
+        EXPECT_FALSE(decode<StartMessage>(encode(s))) << bad;
+        Description d = description();
+        d.kind = static_cast<PdKind>(bad);
+        EXPECT_FALSE(decode<Description>(encode(d))) << bad;
+        d = description();
+        d.state = static_cast<PdState>(bad);
+        EXPECT_FALSE(decode<Description>(encode(d))) << bad;
+    }
+    for (const int bad : {0, 14, 65535})
+        EXPECT_FALSE(decode<FailedMessage>(encode(FailedMessage{static_cast<ErrorKind>(bad), 0, "x"}))) << bad;
+}
+
+TEST(Control, a_static_pd_is_no_session_and_a_session_is_no_static_pd) {
+    StartMessage s = start();
+    s.kind = PdKind::root;
+    EXPECT_FALSE(decode<StartMessage>(encode(s)));
+    s = start();
+    s.session_id = 0;
+    EXPECT_FALSE(decode<StartMessage>(encode(s)));
+    Description d = description();
+    d.session_id = 0;
+    EXPECT_FALSE(decode<Description>(encode(d)));
+    d = static_description();
+    d.session_id = 1;
+    EXPECT_FALSE(decode<Description>(encode(d)));
+}
+
+TEST(Control, a_long_text_is_cut_by_the_writer_and_refused_by_the_reader) {
+    const Result<FailedMessage> cut =
+        decode<FailedMessage>(encode(FailedMessage{ErrorKind::lost, 0, std::string(5000, 'x')}));
+    ASSERT_TRUE(cut);
+    EXPECT_EQ(cut->text, std::string(4096, 'x'));
+    // The same bytes with a longer text, as no writer of ours makes them.
+    Bytes payload = encode(FailedMessage{ErrorKind::lost, 0, std::string(4096, 'x')});
+    const std::size_t length_at = payload.size() - 4096 - 4;
+    payload[length_at] = std::byte{1}; // 4097
+    payload.push_back(std::byte{'x'});
+    EXPECT_FALSE(decode<FailedMessage>(payload));
+}
+
+TEST(Control, random_garbage_is_refused_or_meaningful) {
+    std::mt19937 random(23);
+    const std::vector<Bytes> seeds{encode(start()), encode(description()), encode(counters()),
+                                   encode(FailedMessage{ErrorKind::dsp, 1, "x"}), encode(ByeMessage{"x", counters()})};
+    for (int round = 0; round < 100000; ++round) {
+        Bytes bytes;
+        if (round % 2 == 0) {
+            bytes.resize(random() % 200);
+            for (std::byte& b : bytes) b = static_cast<std::byte>(random());
+        } else {
+            bytes = seeds[random() % seeds.size()];
+            for (std::size_t i = 0; i <= random() % 3; ++i)
+                bytes[random() % bytes.size()] = static_cast<std::byte>(random());
+        }
+        if (const auto m = decode<StartMessage>(bytes)) {
+            ASSERT_FALSE(is_static(m->kind));
+        }
+        if (const auto m = decode<Description>(bytes)) {
+            ASSERT_EQ(is_static(m->kind), m->session_id == 0);
+            ASSERT_LE(m->reason.size(), 4096U);
+        }
+        if (const auto m = decode<FailedMessage>(bytes)) {
+            ASSERT_NE(m->kind, ErrorKind::none);
+        }
+        static_cast<void>(decode<Counters>(bytes));
+        static_cast<void>(decode<ByeMessage>(bytes));
+    }
+}
