@@ -31,12 +31,13 @@ public:
                 in_string_ = c != '"';
             return;
         }
-        const bool separates = c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',' || c == ':' || c == ']' || c == '}';
+        const bool separates =
+            c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == ',' || c == ':' || c == ']' || c == '}';
         if (!separates && (!in_token_ || c == '"' || c == '[' || c == '{')) token_ = here_;
         in_token_ = !separates && c != '[' && c != '{' && c != '"';
         in_string_ = c == '"';
     }
-    [[nodiscard]] Place here() const noexcept { return here_; }
+    [[nodiscard]] Place here() const noexcept { return {here_.line, std::max(here_.column, 1U)}; }
     [[nodiscard]] Place token() const noexcept { return token_; }
 
 private:
@@ -108,19 +109,22 @@ public:
         if (const JsonMember* first = object.find(value))
             return refuse(watcher_.token(),
                           fmt::format("the key \"{}\" is here twice; first in line {}", value, first->place.line));
+        if (object.members.size() == max_json_keys)
+            return refuse(watcher_.token(), fmt::format("an object of more than {} keys", max_json_keys));
         object.members.push_back({std::move(value), watcher_.token(), {}});
         return true;
     }
     bool end_object() override { return close(); }
     bool start_array(std::size_t) override { return open(JsonType::array); }
     bool end_array() override { return close(); }
-    bool parse_error(std::size_t, const std::string& last, const nlohmann::json::exception& error) override {
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
         // "[json.exception...] parse error at line 1, column 2: syntax error while ...": the place is ours to say.
         std::string_view what = error.what();
         if (const auto start = what.find("syntax error"); start != std::string_view::npos) what.remove_prefix(start);
         if (const auto tail = what.find("; last read"); tail != std::string_view::npos) what = what.substr(0, tail);
-        const bool word = last.size() > 1 && what.find("unexpected end") == std::string_view::npos;
-        return refuse(word ? watcher_.token() : watcher_.here(), what);
+        const bool at_mark = what.find("unexpected '") != std::string_view::npos; // a bracket, comma or colon
+        const bool at_end = what.find("unexpected end") != std::string_view::npos;
+        return refuse(at_mark || at_end ? watcher_.here() : watcher_.token(), what);
     }
 
 private:
@@ -162,13 +166,20 @@ private:
 
 std::string_view to_string(JsonType type) noexcept {
     switch (type) {
-    case JsonType::null: return "null";
-    case JsonType::boolean: return "true or false";
-    case JsonType::integer: return "a whole number";
-    case JsonType::real: return "a fraction or a number out of range";
-    case JsonType::string: return "a string";
-    case JsonType::array: return "an array";
-    case JsonType::object: return "an object";
+    case JsonType::null:
+        return "null";
+    case JsonType::boolean:
+        return "true or false";
+    case JsonType::integer:
+        return "a whole number";
+    case JsonType::real:
+        return "a fraction or a number out of range";
+    case JsonType::string:
+        return "a string";
+    case JsonType::array:
+        return "an array";
+    case JsonType::object:
+        return "an object";
     }
     return "unknown";
 }

@@ -45,6 +45,8 @@ struct JsonMember {
 };
 
 inline constexpr std::size_t max_json_depth = 16;
+/// Keys of one object; more than any object of ours has, few enough to search in order.
+inline constexpr std::size_t max_json_keys = 64;
 
 /// "file:line:column: what" as the text of an ErrorKind::invalid.
 [[nodiscard]] std::unexpected<Error> fail_at(std::string_view file, Place place, std::string_view what);

@@ -2,12 +2,20 @@
 
 #include "policy/rule.hpp"
 
+#include <algorithm>
+
 namespace fastrpc {
 
 Policy::Policy() : compiled_(std::make_shared<const policy::Compiled>()) {}
 
 Decision Policy::decide(const Subject& subject, const Object& object) const {
     Decision decision;
+    if (std::ranges::find(all_domains, object.domain) == all_domains.end() ||
+        std::ranges::find(all_pd_kinds, object.kind) == all_pd_kinds.end()) {
+        decision.reason = "the request names a domain or a kind that does not exist";
+        decision.fix = "ask for a domain and a PD kind that are known by name";
+        return decision;
+    }
     // The hardware has the last word: a rule cannot allow what the domain does not have (KERNEL 1.1).
     const bool possible = !policy::is_unsigned(object.kind) || has_unsigned(object.domain);
     const policy::Rule* rule = possible ? compiled_->match(subject, object) : nullptr;

@@ -24,12 +24,15 @@ bool Who::matches(const Subject& subject) const noexcept {
 
 std::uint32_t attributes_of(PdKind kind) noexcept {
     switch (kind) {
-    case PdKind::unsigned_user: return attribute::unsigned_module;
-    case PdKind::system_unsigned: return attribute::unsigned_module | attribute::system_unsigned_pd;
+    case PdKind::unsigned_user:
+        return attribute::unsigned_module;
+    case PdKind::system_unsigned:
+        return attribute::unsigned_module | attribute::system_unsigned_pd;
     case PdKind::signed_user:
     case PdKind::root:
     case PdKind::audio:
-    case PdKind::sensors: return 0;
+    case PdKind::sensors:
+        return 0;
     }
     return 0;
 }
@@ -48,7 +51,7 @@ void Compiled::finish() {
 }
 
 const Rule* Compiled::match(const Subject& subject, const Object& object) const {
-    // Values outside the enums can only come from a peer's bytes; no rule names them.
+    // Values outside the enums are in no rule and in no table.
     const auto domain = static_cast<std::size_t>(object.domain);
     const auto kind = static_cast<std::size_t>(object.kind);
     if (domain >= by_object.size() || kind >= by_object[domain].size()) return nullptr;

@@ -45,7 +45,10 @@ template<class T>
 struct Set {
     std::uint32_t bits = 0;
     void add(T value) noexcept { bits |= 1U << static_cast<unsigned>(value); }
-    [[nodiscard]] bool has(T value) const noexcept { return (bits >> static_cast<unsigned>(value) & 1U) != 0; }
+    [[nodiscard]] bool has(T value) const noexcept {
+        const auto bit = static_cast<unsigned>(value); // above 31 when it comes from bytes of a peer
+        return bit < 32 && (bits >> bit & 1U) != 0;
+    }
 };
 
 /// What an allowing rule gives when it says nothing about a limit: enough for a small program, never more.

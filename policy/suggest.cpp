@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/core.h>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 namespace fastrpc::policy {

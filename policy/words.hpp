@@ -12,8 +12,8 @@
 namespace fastrpc::policy {
 
 inline constexpr std::array<std::string_view, 2> file_keys{"$schema", "rules"};
-inline constexpr std::array<std::string_view, 9> rule_keys{
-    "name", "description", "priority", "subject", "domains", "kinds", "effect", "limits", "attributes"};
+inline constexpr std::array<std::string_view, 9> rule_keys{"name",  "description", "priority", "subject",   "domains",
+                                                           "kinds", "effect",      "limits",   "attributes"};
 inline constexpr std::array<std::string_view, 3> subject_keys{"any", "users", "groups"};
 /// "ask" is reserved: the loader refuses it until there is somebody to ask.
 inline constexpr std::array<std::string_view, 2> effects{"allow", "deny"};
@@ -41,7 +41,8 @@ struct LimitName {
     void (*set)(Limits&, std::uint64_t);
 };
 inline constexpr std::array<LimitName, 5> limit_names{{
-    {"sessions_per_uid", 1, 64, [](Limits& to, std::uint64_t n) { to.sessions_per_uid = static_cast<std::uint32_t>(n); }},
+    {"sessions_per_uid", 1, 64,
+     [](Limits& to, std::uint64_t n) { to.sessions_per_uid = static_cast<std::uint32_t>(n); }},
     {"lanes", 1, 255, [](Limits& to, std::uint64_t n) { to.lanes = static_cast<std::uint32_t>(n); }},
     {"mapped_bytes", 0, 1ULL << 36, [](Limits& to, std::uint64_t n) { to.mapped_bytes = n; }},
     {"buffers", 0, 65536, [](Limits& to, std::uint64_t n) { to.buffers = static_cast<std::uint32_t>(n); }},

@@ -1,0 +1,81 @@
+// A directory tree of policy files that goes away with the test.
+#pragma once
+
+#include "policy/policy.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <string>
+#include <sys/stat.h>
+#include <vector>
+
+namespace fastrpc::test {
+
+class PolicyFiles : public testing::Test {
+protected:
+    PolicyFiles() {
+        std::string name = (std::filesystem::temp_directory_path() / "fastrpc-policy-XXXXXX").string();
+        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+        root_ = name;
+        add_directory("a");
+    }
+    ~PolicyFiles() override {
+        std::error_code ignored; // a test that failed may have left odd modes behind
+        std::filesystem::remove_all(root_, ignored);
+    }
+
+    void add_directory(const std::string& name) {
+        directories_.push_back(root_ + "/" + name);
+        std::filesystem::create_directory(directories_.back());
+        ::chmod(directories_.back().c_str(), 0755);
+    }
+    /// Writes directories_[directory]/name and gives its path.
+    std::string write(const std::string& name, const std::string& text, std::size_t directory = 0) {
+        const std::string path = directories_[directory] + "/" + name;
+        std::ofstream(path, std::ios::trunc | std::ios::binary) << text;
+        ::chmod(path.c_str(), 0644);
+        return path;
+    }
+    Result<Policy> load() {
+        warnings_.clear();
+        return Policy::load(directories_, warnings_);
+    }
+    /// A policy of one file a/p.json that must be good.
+    Policy good(const std::string& text) {
+        write("p.json", text);
+        Result<Policy> policy = load();
+        if (!policy) throw std::runtime_error(policy.error().text);
+        return *policy;
+    }
+    /// The error of one file a/p.json, without the directory: "p.json:1:2: ...". Empty when it loads.
+    std::string error_of(const std::string& text) {
+        write("p.json", text);
+        const Result<Policy> policy = load();
+        if (policy) return {};
+        const std::string prefix = directories_[0] + "/";
+        std::string what = policy.error().text;
+        for (auto at = what.find(prefix); at != std::string::npos; at = what.find(prefix))
+            what.erase(at, prefix.size());
+        return what;
+    }
+
+    std::string root_;
+    std::vector<std::string> directories_;
+    std::vector<std::string> warnings_;
+};
+
+/// A rule as one line of JSON: rule("r", R"("any": true)", R"("cdsp")", R"("unsigned")", "allow").
+inline std::string rule(const std::string& name, const std::string& subject, const std::string& domains,
+                        const std::string& kinds, const std::string& effect, const std::string& more = "") {
+    return R"({"name": ")" + name + R"(", "subject": {)" + subject + R"(}, "domains": [)" + domains +
+           R"(], "kinds": [)" + kinds + R"(], "effect": ")" + effect + "\"" + (more.empty() ? "" : ", " + more) + "}";
+}
+
+inline std::string file_of(const std::vector<std::string>& rules) {
+    std::string text = "{\"rules\": [\n";
+    for (std::size_t i = 0; i < rules.size(); ++i) text += rules[i] + (i + 1 < rules.size() ? ",\n" : "\n");
+    return text + "]}\n";
+}
+
+} // namespace fastrpc::test
