@@ -28,6 +28,12 @@ constexpr std::uint64_t sync_end = 4;
 
 constexpr long dma_buf_magic = 0x444d4142;
 
+Status sync(int fd, std::uint64_t flags) {
+    while (::ioctl(fd, buffer_sync, &flags) != 0)
+        if (errno != EINTR && errno != EAGAIN) return fail_errno("DMA_BUF_IOCTL_SYNC", errno);
+    return {};
+}
+
 class DmaHeap final : public Heap {
 public:
     DmaHeap(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
@@ -46,17 +52,13 @@ public:
     }
 
     bool is_dma_buf(int fd) const override { return daemon::is_dma_buf(fd); }
+    Status begin_write(int fd) override { return sync(fd, sync_write); }
+    Status end_write(int fd) override { return sync(fd, sync_write | sync_end); }
 
 private:
     UniqueFd fd_;
     std::string path_;
 };
-
-Status sync(int fd, std::uint64_t flags) {
-    while (::ioctl(fd, buffer_sync, &flags) != 0)
-        if (errno != EINTR && errno != EAGAIN) return fail_errno("DMA_BUF_IOCTL_SYNC", errno);
-    return {};
-}
 
 } // namespace
 
@@ -81,8 +83,5 @@ Result<std::uint64_t> dma_buf_size(int fd) {
     if (size < 0) return fail_errno("asking a dma-buf for its size", errno);
     return static_cast<std::uint64_t>(size);
 }
-
-Status begin_cpu_write(int fd) { return sync(fd, sync_write); }
-Status end_cpu_write(int fd) { return sync(fd, sync_write | sync_end); }
 
 } // namespace fastrpc::daemon

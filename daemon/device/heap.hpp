@@ -20,6 +20,9 @@ public:
     virtual Result<UniqueFd> allocate(std::uint64_t size) = 0;
     /// True when `fd` is a dma-buf.
     [[nodiscard]] virtual bool is_dma_buf(int fd) const = 0;
+    /// Bracket our own writing to a mapped buffer, because our caches may not be the DSP's (KERNEL 1.11.5).
+    virtual Status begin_write(int fd) = 0;
+    virtual Status end_write(int fd) = 0;
 };
 
 /// The heap at `path`. Opened here, once, so that a sandboxed process can go on allocating.
@@ -29,9 +32,5 @@ Result<std::unique_ptr<Heap>> open_dma_heap(const std::string& path = "/dev/dma_
 bool is_dma_buf(int fd);
 /// Bytes of a dma-buf: the only size that may reach the kernel (KERNEL 1.17).
 Result<std::uint64_t> dma_buf_size(int fd);
-
-/// Brackets the CPU's access to a mapped dma-buf, because its caches may not be the DSP's (KERNEL 1.11.5).
-Status begin_cpu_write(int fd);
-Status end_cpu_write(int fd);
 
 } // namespace fastrpc::daemon

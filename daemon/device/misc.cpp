@@ -11,7 +11,9 @@
 namespace fastrpc::daemon {
 namespace {
 
-std::uint64_t address_of(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer); }
+std::uint64_t address_of(const void* pointer) {
+    return reinterpret_cast<std::uintptr_t>(pointer);
+}
 
 class MiscDevice final : public Device {
 public:
@@ -73,7 +75,9 @@ private:
     std::atomic<bool> initialised_ = false;
 };
 
-bool may_try_next(int os_error) { return os_error == ENOENT || os_error == EACCES || os_error == EPERM; }
+bool may_try_next(int os_error) {
+    return os_error == ENOENT || os_error == EACCES || os_error == EPERM;
+}
 
 } // namespace
 

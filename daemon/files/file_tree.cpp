@@ -1,5 +1,6 @@
 #include "daemon/files/file_tree.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -32,8 +33,9 @@ std::string_view refusal(std::string_view name) noexcept {
     return {};
 }
 
+/// Also true when it cannot be told.
 bool is_procfs(int fd) noexcept {
-    struct statfs system{};
+    struct statfs system {};
     return ::fstatfs(fd, &system) != 0 || system.f_type == PROC_SUPER_MAGIC;
 }
 
@@ -49,17 +51,19 @@ Attempt refuse(std::string_view why) {
     return {{}, 0, EACCES, why};
 }
 
+/// A failed openat2: the flags of open_beneath turn escapes into errors of their own.
+Attempt failed(int error) {
+    if (error == ELOOP) return refuse("a symbolic link is on its way");
+    if (error == EXDEV) return refuse("it leaves the directory");
+    return {{}, 0, error, {}};
+}
+
 Attempt try_open(int directory, const std::string& path) {
     // Only looking has no effect on a device or a FIFO, opening may: so the first fd is O_PATH.
     const UniqueFd look = open_beneath(directory, path, O_PATH);
-    if (!look) {
-        const int error = errno;
-        if (error == ELOOP) return refuse("a symbolic link is on its way");
-        if (error == EXDEV) return refuse("it leaves the directory");
-        return {{}, 0, error, {}};
-    }
-    struct stat seen{};
-    if (::fstat(look.get(), &seen) != 0) return {{}, 0, errno, {}};
+    if (!look) return failed(errno);
+    struct stat seen {};
+    if (::fstat(look.get(), &seen) != 0) return failed(errno);
     // O_PATH with O_NOFOLLOW would give a final link itself; RESOLVE_NO_SYMLINKS leaves that case to us.
     if (S_ISLNK(seen.st_mode)) return refuse("it is a symbolic link");
     if (!S_ISREG(seen.st_mode)) return refuse("it is no regular file");
@@ -67,9 +71,9 @@ Attempt try_open(int directory, const std::string& path) {
 
     Attempt attempt;
     attempt.fd = open_beneath(directory, path, O_RDONLY | O_NONBLOCK);
-    if (!attempt.fd) return {{}, 0, errno, {}};
-    struct stat opened{};
-    if (::fstat(attempt.fd.get(), &opened) != 0) return {{}, 0, errno, {}};
+    if (!attempt.fd) return failed(errno);
+    struct stat opened {};
+    if (::fstat(attempt.fd.get(), &opened) != 0) return failed(errno);
     if (!S_ISREG(opened.st_mode) || opened.st_dev != seen.st_dev || opened.st_ino != seen.st_ino)
         return refuse("it was exchanged while it was opened");
     attempt.size = static_cast<std::uint64_t>(opened.st_size);
@@ -87,14 +91,14 @@ Result<UniqueFd> open_directory(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (fd) return fd;
     const int error = errno;
-    const ErrorKind kind = error == ENOENT                      ? ErrorKind::not_found
+    const ErrorKind kind = error == ENOENT                     ? ErrorKind::not_found
                            : error == EACCES || error == EPERM ? ErrorKind::denied
                                                                : ErrorKind::system;
     return fail(kind, "cannot open directory " + path + ": " + errno_text(error), error);
 }
 
 Status check_directory(int fd) {
-    struct stat status{};
+    struct stat status {};
     if (::fstat(fd, &status) != 0) {
         const int error = errno;
         return fail(ErrorKind::invalid, "a directory fd cannot be looked at: " + errno_text(error), error);
@@ -123,8 +127,7 @@ Result<OpenedFile> FileTree::open(std::string_view name) const {
     for (const Directory& directory : directories_) {
         for (const std::string* path : {&of_domain, &plain}) {
             Attempt attempt = try_open(directory.fd.get(), *path);
-            if (attempt.fd)
-                return OpenedFile{std::move(attempt.fd), attempt.size, directory.name + '/' + *path};
+            if (attempt.fd) return OpenedFile{std::move(attempt.fd), attempt.size, directory.name + '/' + *path};
             last = attempt.error;
             if (!attempt.refused.empty()) {
                 if (refused.empty()) refused = attempt.refused;
@@ -146,11 +149,22 @@ bool FileTree::exists(std::string_view name) const {
     for (const Directory& directory : directories_) {
         for (const std::string* path : {&of_domain, &plain}) {
             const UniqueFd look = open_beneath(directory.fd.get(), *path, O_PATH);
-            struct stat seen{};
+            struct stat seen {};
             if (look && ::fstat(look.get(), &seen) == 0 && !S_ISLNK(seen.st_mode)) return true;
         }
     }
     return false;
+}
+
+Status add_directories(FileTree& tree, const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+        Result<UniqueFd> directory = open_directory(path);
+        if (directory)
+            tree.add(std::move(*directory), path);
+        else if (directory.error().kind != ErrorKind::not_found)
+            return std::unexpected(directory.error());
+    }
+    return {};
 }
 
 } // namespace fastrpc::daemon

@@ -1,8 +1,8 @@
 // The files that a PD may read: an ordered list of directories, none of which a name can leave.
 //
-// A name from the DSP is untrusted. It is resolved by the kernel beneath a directory fd (openat2), never as a path of our
-// own: no symbolic link, no magic link, no "..", no absolute name, and nothing but regular files. So a session reads
-// through its client's directory fds and the host opens no path on the client's behalf.
+// A name from the DSP is untrusted. It is resolved by the kernel beneath a directory fd (openat2), never as a path of
+// our own: no symbolic link, no magic link, no "..", no absolute name, and nothing but regular files. So a session
+// reads through its client's directory fds and the host opens no path on the client's behalf.
 #pragma once
 
 #include "base/result.hpp"
@@ -43,10 +43,10 @@ public:
     void add(UniqueFd directory, std::string name);
     [[nodiscard]] bool empty() const noexcept { return directories_.empty(); }
 
-    /// Finds and opens `name` for reading, in the order of USERSPACE 5.4: per directory `<domain>/<name>`, then `<name>`.
-    /// `Error::os_error` is the errno for the DSP: EACCES with ErrorKind::denied when a candidate was refused as an
-    /// escape or as no regular file, else that of the last candidate (ENOENT with ErrorKind::not_found is the normal
-    /// one), ENAMETOOLONG for a name above the cap. Thread-safe.
+    /// Finds and opens `name` for reading, in the order of USERSPACE 5.4: per directory `<domain>/<name>`, then
+    /// `<name>`. `Error::os_error` is the errno for the DSP: EACCES with ErrorKind::denied when a candidate was refused
+    /// as an escape or as no regular file, else that of the last candidate (ENOENT with ErrorKind::not_found is the
+    /// normal one), ENAMETOOLONG for a name above the cap. Thread-safe.
     [[nodiscard]] Result<OpenedFile> open(std::string_view name) const;
 
     /// Whether `name` is in the tree in any form that open() could reach, also as a directory or unreadable (USERSPACE
@@ -63,5 +63,8 @@ private:
     std::size_t max_name_;
     std::vector<Directory> directories_;
 };
+
+/// Appends the directories of ours that are there; an absent one costs nothing, an unreadable one is an error.
+Status add_directories(FileTree& tree, const std::vector<std::string>& paths);
 
 } // namespace fastrpc::daemon

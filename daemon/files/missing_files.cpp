@@ -6,7 +6,8 @@ namespace fastrpc::daemon {
 
 std::string printable(std::string_view text, std::size_t most) {
     std::string result(text.substr(0, most));
-    std::ranges::replace_if(result, [](char c) { return c < ' ' || c > '~'; }, '?');
+    std::ranges::replace_if(
+        result, [](char c) { return c < ' ' || c > '~'; }, '?');
     return result;
 }
 

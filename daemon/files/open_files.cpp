@@ -52,15 +52,19 @@ OpenFile::Read OpenFile::read_line(std::span<std::byte> to) noexcept {
 int OpenFile::seek(std::int64_t offset, From from) noexcept {
     std::int64_t base = 0;
     switch (from) {
-    case From::start: break;
-    case From::position: base = static_cast<std::int64_t>(position_); break;
+    case From::start:
+        break;
+    case From::position:
+        base = static_cast<std::int64_t>(position_);
+        break;
     case From::end: {
-        struct stat now{};
+        struct stat now {};
         if (const int error = status(now); error != 0) return error;
         base = now.st_size;
         break;
     }
-    default: return EINVAL;
+    default:
+        return EINVAL;
     }
     if (offset > 0 && base > last_position - offset) return EINVAL;
     if (base + offset < 0) return EINVAL; // base is never negative, so this cannot underflow

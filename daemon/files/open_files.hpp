@@ -1,7 +1,7 @@
 // The files that a DSP has open: small numbers, each with a file and a position.
 //
-// Reads are pread calls straight into the reply; there is no buffer of stdio's between, which reads through it would only
-// slow down, and no allocation.
+// Reads are pread calls straight into the reply; there is no buffer of stdio's between, which reads through it would
+// only slow down, and no allocation.
 #pragma once
 
 #include "base/unique_fd.hpp"

@@ -1,7 +1,7 @@
 // apps_std, the DSP's C library calls on files: what loading needs (USERSPACE 5).
 //
-// Read-only: methods that would write answer EROFS, the ones that are not served AEE_EUNSUPPORTED. Names are looked up in
-// the file tree alone; the search lists that the DSP names through environment variables are that tree.
+// Read-only: methods that would write answer EROFS, the ones that are not served AEE_EUNSUPPORTED. Names are looked up
+// in the file tree alone; the search lists that the DSP names through environment variables are that tree.
 #pragma once
 
 #include "daemon/files/file_tree.hpp"
@@ -22,8 +22,8 @@ using Environment = std::map<std::string, std::string, std::less<>>;
 class AppsStd final : public Interface {
 public:
     /// The references must outlive the object.
-    AppsStd(const FileTree& tree, OpenFiles& files, ReverseStats& stats, Environment environment)
-        : tree_(tree), files_(files), stats_(stats), environment_(std::move(environment)) {}
+    AppsStd(const FileTree& tree, OpenFiles& files, ReverseStats& stats, Environment environment) :
+        tree_(tree), files_(files), stats_(stats), environment_(std::move(environment)) {}
 
     int invoke(const ReverseCall& call) override;
 

@@ -77,9 +77,12 @@ Dispatcher::Entry* Dispatcher::opened(std::uint32_t handle) noexcept {
 
 int Dispatcher::remotectl(const ReverseCall& call) {
     switch (call.method) {
-    case 0: return open(call);
-    case 1: return close(call);
-    default: return aee::unsupported;
+    case 0:
+        return open(call);
+    case 1:
+        return close(call);
+    default:
+        return aee::unsupported;
     }
 }
 

@@ -43,8 +43,8 @@ public:
     /// Offers `interface`, which must outlive the dispatcher, under `name`; handles are small integers from 1.
     void offer(std::string name, Interface& interface);
 
-    /// Serves one call; `inputs` and `outputs` as the scalars count them. Unknown handles give AEE_ENOSUCHMOD, handles among the
-    /// arguments AEE_EBADPARM.
+    /// Serves one call; `inputs` and `outputs` as the scalars count them. Unknown handles give AEE_ENOSUCHMOD, handles
+    /// among the arguments AEE_EBADPARM.
     int invoke(std::uint32_t handle, Scalars scalars, std::span<const std::span<const std::byte>> inputs,
                std::span<const std::span<std::byte>> outputs);
 

@@ -30,9 +30,9 @@ struct CloseResult {
     [[nodiscard]] bool ok() const noexcept { return call.ok() && dl_error == 0; }
 };
 
-/// Opens a module by its URI or an interface by its name, at most 4095 bytes without NUL bytes (else `call` is AEE_EBADPARM and
-/// nothing was sent). Modern firmware is asked on handle 8, and on handle 0 when it has no handle 8. Blocks while the DSP
-/// loads, which needs a running listener.
+/// Opens a module by its URI or an interface by its name, at most 4095 bytes without NUL bytes (else `call` is
+/// AEE_EBADPARM and nothing was sent). Modern firmware is asked on handle 8, and on handle 0 when it has no handle 8.
+/// Blocks while the DSP loads, which needs a running listener.
 OpenResult remotectl_open(Device& device, Generation generation, std::string_view uri);
 CloseResult remotectl_close(Device& device, Generation generation, std::uint32_t handle);
 

@@ -19,8 +19,8 @@ public:
     /// `device` and `stats` must outlive the server. `environment` is what getenv answers the DSP with.
     ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment = {});
 
-    /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this thread
-    /// when init2 succeeded: from then on modules can be opened from other threads.
+    /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this
+    /// thread when init2 succeeded: from then on modules can be opened from other threads.
     ListenerEnd run(const std::function<void()>& on_up = {});
 
     /// Known from `on_up` on, from any thread.

@@ -1,0 +1,130 @@
+#include "daemon/host/buffer_table.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace fastrpc::daemon {
+namespace {
+
+// Above the numbers that sockets, directories and served files take, so that these do not get into the way.
+constexpr int first_buffer_fd = 512;
+// No buffer comes near it, and sums below it can't wrap.
+constexpr std::uint64_t absurd_size = std::uint64_t{1} << 46;
+
+std::uint64_t page_size() {
+    static const auto size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    return size;
+}
+
+} // namespace
+
+BufferTable::BufferTable(Heap& heap, const Limits& limits) :
+    heap_(heap), limits_(limits), capacity_(std::min(limits.buffers, Ids::slots)),
+    slots_(std::make_unique<Slot[]>(std::max(capacity_, 1U))), next_fd_(first_buffer_fd) {}
+
+BufferTable::~BufferTable() {
+    for (std::uint32_t i = 0; i < capacity_; ++i)
+        if (slots_[i].base != nullptr) ::munmap(slots_[i].base, slots_[i].mapped);
+}
+
+Status BufferTable::check_limits(std::uint64_t bytes) const {
+    if (count() >= capacity_)
+        return fail(ErrorKind::quota,
+                    fmt::format("the session has {} buffers, as many as its grant allows; free one", count()));
+    if (bytes > limits_.mapped_bytes - std::min(limits_.mapped_bytes, this->bytes()))
+        return fail(ErrorKind::quota, fmt::format("{} more bytes exceed the grant: {} of {} bytes are in use", bytes,
+                                                  this->bytes(), limits_.mapped_bytes));
+    return {};
+}
+
+Result<BufferTable::Added> BufferTable::allocate(std::uint64_t size, UniqueFd& share) {
+    if (size == 0 || size > absurd_size)
+        return fail(ErrorKind::invalid, fmt::format("a buffer can't have {} bytes", size));
+    const std::uint64_t rounded = (size + page_size() - 1) / page_size() * page_size();
+    const std::scoped_lock lock(mutex_);
+    if (const Status allowed = check_limits(rounded); !allowed) return std::unexpected(allowed.error());
+    Result<UniqueFd> buffer = heap_.allocate(rounded);
+    if (!buffer) return std::unexpected(buffer.error());
+    UniqueFd copy(::fcntl(buffer->get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return fail_errno("duplicating a buffer's fd", errno);
+    Result<Added> added = insert(std::move(*buffer), rounded, rounded);
+    if (added) share = std::move(copy);
+    return added;
+}
+
+Result<BufferTable::Added> BufferTable::adopt(UniqueFd buffer, std::uint64_t size) {
+    if (!heap_.is_dma_buf(buffer.get()))
+        return fail(ErrorKind::invalid,
+                    "only a dma-buf can be registered: allocate it from a dma-heap or through udmabuf, "
+                    "or let the session allocate it");
+    const Result<std::uint64_t> real = dma_buf_size(buffer.get());
+    if (!real) return std::unexpected(real.error());
+    if (size == 0 || size > *real)
+        return fail(ErrorKind::invalid, fmt::format("{} bytes were claimed of a dma-buf of {}", size, *real));
+    const std::scoped_lock lock(mutex_);
+    if (const Status allowed = check_limits(*real); !allowed) return std::unexpected(allowed.error());
+    return insert(std::move(buffer), size, *real);
+}
+
+Result<BufferTable::Added> BufferTable::insert(UniqueFd buffer, std::uint64_t usable, std::uint64_t real) {
+    // The driver refuses to map the last, partial page (KERNEL 1.10): what is not mapped has no address for the kernel.
+    const std::uint64_t mapped = real / page_size() * page_size();
+    if (real > absurd_size || usable > mapped)
+        return fail(ErrorKind::invalid,
+                    fmt::format("a dma-buf of {} bytes can't be mapped whole: use whole pages", real));
+    Slot* const end = slots_.get() + capacity_;
+    Slot* const slot = std::find_if(slots_.get(), end, [](const Slot& candidate) {
+        return candidate.base == nullptr && candidate.generation < Ids::last_generation;
+    });
+    if (slot == end) return fail(ErrorKind::quota, "the session has used up its buffer ids; open a new one");
+    UniqueFd fd(::fcntl(buffer.get(), F_DUPFD_CLOEXEC, next_fd_));
+    if (!fd)
+        return fail(ErrorKind::quota,
+                    fmt::format("no fd number is left for another buffer ({}); open a new session", errno_text(errno)),
+                    errno);
+    void* const base = ::mmap(nullptr, mapped, PROT_NONE, MAP_SHARED, fd.get(), 0);
+    if (base == MAP_FAILED) return fail_errno(fmt::format("mapping a buffer of {} bytes", mapped), errno);
+    next_fd_ = fd.get() + 1;
+    slot->fd = std::move(fd);
+    slot->base = static_cast<std::byte*>(base);
+    slot->mapped = mapped;
+    slot->usable = usable;
+    slot->charged = real;
+    ++slot->generation;
+    count_.fetch_add(1, std::memory_order_relaxed);
+    bytes_.fetch_add(real, std::memory_order_relaxed);
+    const std::uint32_t id = Ids::make(slot->generation, static_cast<std::uint32_t>(slot - slots_.get()));
+    slot->state.publish(id);
+    return Added{id, usable};
+}
+
+Status BufferTable::free(std::uint32_t id) {
+    const std::scoped_lock lock(mutex_);
+    const std::uint32_t index = Ids::index(id);
+    const auto retired = index < capacity_ ? slots_[index].state.retire(id) : PinnedSlot::Retired::unknown;
+    if (retired == PinnedSlot::Retired::unknown)
+        return fail(ErrorKind::not_found, fmt::format("the session has no buffer {:#x}", id));
+    if (retired == PinnedSlot::Retired::in_use)
+        return fail(ErrorKind::busy, fmt::format("buffer {:#x} is in use by a call; free it afterwards", id));
+    Slot& slot = slots_[index];
+    ::munmap(slot.base, slot.mapped);
+    slot.base = nullptr;
+    slot.fd.reset();
+    count_.fetch_sub(1, std::memory_order_relaxed);
+    bytes_.fetch_sub(slot.charged, std::memory_order_relaxed);
+    return {};
+}
+
+bool BufferTable::pin(std::uint32_t id, View& view) noexcept {
+    const std::uint32_t index = Ids::index(id);
+    if (index >= capacity_ || !slots_[index].state.pin(id)) return false;
+    const Slot& slot = slots_[index];
+    view = {slot.base, slot.usable, slot.fd.get()};
+    return true;
+}
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,117 @@
+#include "daemon/host/control_link.hpp"
+
+#include "daemon/files/missing_files.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace fastrpc::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto first_delay = 50ms;
+constexpr auto longest_delay = 1000ms;
+
+// Never waits: while fastrpcd is away, systemd holds the socket and its queue may be full.
+UniqueFd connect_now(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.empty() || path.size() >= sizeof address.sun_path) return {};
+    std::ranges::copy(path, address.sun_path);
+    UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (socket && ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        socket.reset();
+    return socket;
+}
+
+} // namespace
+
+ControlLink::ControlLink(Loop& loop, std::string path, Handlers handlers) :
+    path_(std::move(path)), handlers_(std::move(handlers)), loop_(loop), retry_(loop, [this] { try_connect(); }),
+    delay_(first_delay) {}
+
+void ControlLink::adopt(UniqueFd connected) {
+    attach(std::move(connected));
+}
+void ControlLink::connect() {
+    try_connect();
+}
+
+void ControlLink::attach(UniqueFd socket) {
+    // A fastrpcd that does not read must not stop the loop.
+    ::fcntl(socket.get(), F_SETFL, ::fcntl(socket.get(), F_GETFL) | O_NONBLOCK);
+    socket_ = std::move(socket);
+    input_ = loop_.on_input(socket_.get(), [this] { on_input(); });
+}
+
+void ControlLink::try_connect() {
+    UniqueFd socket = connect_now(path_);
+    if (!socket) return broken();
+    attach(std::move(socket));
+    cookie_ = next_cookie_++;
+    if (!send(ControlOp::describe, encode(handlers_.describe()), cookie_)) broken();
+}
+
+void ControlLink::broken() {
+    input_ = {};
+    socket_.reset();
+    cookie_ = 0;
+    retry_.set(delay_);
+    delay_ = std::min<std::chrono::milliseconds>(delay_ * 2, longest_delay);
+}
+
+void ControlLink::on_input() {
+    const Result<Frame> frame = receive_frame(socket_.get(), storage_, 0);
+    if (!frame && frame.error().os_error == EAGAIN) return;
+    if (!frame || !serve(*frame)) broken();
+}
+
+Status ControlLink::serve(const Frame& frame) {
+    const bool reply = (frame.header.flags & frame_reply) != 0;
+    switch (static_cast<ControlOp>(frame.header.opcode)) {
+    case ControlOp::describe:
+        if (!reply || cookie_ == 0 || frame.header.cookie != cookie_) break;
+        cookie_ = 0;
+        delay_ = first_delay;
+        if (frame.header.status != 0) handlers_.rejected(error_of(frame));
+        return {};
+    case ControlOp::query: {
+        if (reply || !frame.payload.empty()) break;
+        return send(ControlOp::query, encode(handlers_.counters()), frame.header.cookie);
+    }
+    case ControlOp::terminate:
+        if (reply) break;
+        handlers_.terminate(printable({reinterpret_cast<const char*>(frame.payload.data()), frame.payload.size()}));
+        return {};
+    default:
+        break;
+    }
+    return fail(ErrorKind::protocol, fmt::format("fastrpcd sent opcode {}", frame.header.opcode));
+}
+
+Status ControlLink::send(ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie) {
+    FrameHeader header;
+    header.opcode = static_cast<std::uint16_t>(op);
+    header.cookie = cookie;
+    if (op == ControlOp::query) header.flags = frame_reply;
+    return send_frame(socket_.get(), header, payload);
+}
+
+void ControlLink::send_state() {
+    if (socket_ && !send(ControlOp::state, encode(handlers_.describe()))) broken();
+}
+
+void ControlLink::send_bye(const ByeMessage& bye) {
+    // Nobody is told when nobody is there: fastrpcd sees the connection close.
+    if (socket_) static_cast<void>(send(ControlOp::bye, encode(bye)));
+    retry_.cancel();
+    input_ = {};
+    socket_.reset();
+}
+
+} // namespace fastrpc::daemon

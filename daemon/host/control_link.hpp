@@ -1,0 +1,65 @@
+// The connection to fastrpcd, which comes and goes while we serve on (design 3, control.hpp).
+//
+// fastrpcd keeps no state: after every break the host connects again and describes itself. Nothing here is an incident
+// worth a log line, and nothing here ever touches a call in flight.
+#pragma once
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "daemon/host/loop.hpp"
+#include "ipc/control.hpp"
+#include "ipc/frame.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace fastrpc::daemon {
+
+class ControlLink {
+public:
+    struct Handlers {
+        std::function<Description()> describe;
+        std::function<Counters()> counters;
+        std::function<void(std::string)> terminate; ///< fastrpcd wants an end, with its reason
+        std::function<void(Error)> rejected;        ///< fastrpcd does not want to know this host: end
+    };
+
+    /// `path` is the control socket to connect to after a break.
+    ControlLink(Loop& loop, std::string path, Handlers handlers);
+
+    /// Goes on with a connection that fastrpcd made and that needs no description any more.
+    void adopt(UniqueFd connected);
+    /// Connects and describes, now and after every break, for ever.
+    void connect();
+
+    /// Reports a transition, if there is a connection; else the next description will.
+    void send_state();
+    /// The last word. Afterwards the link is closed for good.
+    void send_bye(const ByeMessage& bye);
+
+private:
+    void attach(UniqueFd socket);
+    void try_connect();
+    void broken();
+    void on_input();
+    /// An error breaks the connection.
+    Status serve(const Frame& frame);
+    Status send(ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie = 0);
+
+    std::string path_;
+    Handlers handlers_;
+    Loop& loop_;
+    Loop::Timer retry_;
+    std::chrono::milliseconds delay_;
+    std::uint64_t cookie_ = 0; ///< of our latest description; 0 = none is waiting for its reply
+    std::uint64_t next_cookie_ = 1;
+    UniqueFd socket_;
+    Loop::Source input_;
+    std::array<std::byte, max_control_datagram> storage_;
+};
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,32 @@
+// What a host needs from outside: the machine it runs on, as seams that tests fill with their own.
+#pragma once
+
+#include "base/result.hpp"
+#include "daemon/device/device.hpp"
+#include "daemon/device/heap.hpp"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fastrpc::daemon {
+
+struct HostEnvironment {
+    std::function<Result<std::unique_ptr<Device>>(Domain, PdKind)> open_device;
+    std::function<Result<std::unique_ptr<Heap>>()> open_heap;
+    /// Before the first thread, after the PD's init.
+    std::function<Status()> drop_privileges;
+    /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart.
+    std::function<Status(bool may_open)> enter_sandbox;
+    std::string control_path = "/run/fastrpcd/control.sock";
+    std::vector<std::string> dsp_directories; ///< of the DSP's vendor files; those that do not exist are left out
+    /// How long calls may take to come back at the end of a session. Dying inside a call costs the DSP a context id
+    /// for ever (KERNEL 1.14).
+    std::chrono::milliseconds end_limit{2000};
+    /// The same after SIGTERM, which must end the process within a second.
+    std::chrono::milliseconds signal_limit{800};
+};
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,185 @@
+#include "daemon/host/lane.hpp"
+
+#include "daemon/reverse/remotectl.hpp"
+#include "ipc/aee.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <fmt/core.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+
+namespace fastrpc::daemon {
+namespace {
+
+// A client that does not read its answers would keep the thread in send for ever, and its session from ending.
+constexpr timeval send_limit{0, 500'000};
+
+FrameHeader reply_to(const FrameHeader& request) {
+    FrameHeader header;
+    header.opcode = request.opcode;
+    header.flags = frame_reply;
+    header.cookie = request.cookie;
+    return header;
+}
+
+template<class T>
+iovec piece(const T& value) {
+    return {const_cast<T*>(&value), sizeof value};
+}
+
+std::unexpected<Error> wrong_size(const Frame& frame) {
+    return fail(ErrorKind::protocol,
+                fmt::format("opcode {} with {} bytes of payload", frame.header.opcode, frame.payload.size()));
+}
+
+} // namespace
+
+std::uint64_t monotonic_ns() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec) + 1;
+}
+
+Lane::Lane(LaneContext& context, UniqueFd socket) :
+    context_(context), socket_(std::move(socket)), plan_(context.buffers, context.modules, outputs_.bytes()),
+    storage_(std::make_unique_for_overwrite<std::byte[]>(max_lane_datagram)) {
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof send_limit);
+    thread_ = std::thread([this] { run(); });
+}
+
+Lane::~Lane() {
+    close_input();
+    thread_.join();
+}
+
+void Lane::close_input() noexcept {
+    ::shutdown(socket_.get(), SHUT_RD);
+}
+
+bool Lane::hung_up() const noexcept {
+    pollfd state{socket_.get(), 0, 0};
+    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
+}
+
+// The end of a lane is no incident: the client closed it, or broke the protocol and sees its lane closed.
+void Lane::run() noexcept {
+    ::pthread_setname_np(::pthread_self(), "lane");
+    for (;;) {
+        Result<Frame> frame = receive_frame(socket_.get(), {storage_.get(), max_lane_datagram}, 0);
+        if (!frame || !serve(*frame)) break;
+    }
+    plan_.release();
+    ::shutdown(socket_.get(), SHUT_RDWR); // the client sees it now, not when the thread was joined
+    finished_.store(true, std::memory_order_release);
+    context_.on_finished();
+}
+
+Status Lane::serve(Frame& frame) {
+    if (frame.header.flags != 0) return fail(ErrorKind::protocol, "a reply came on a lane");
+    if (context_.ending.load(std::memory_order_acquire))
+        return refuse(frame.header, {ErrorKind::lost, 0, "the session is over"});
+    switch (static_cast<LaneOp>(frame.header.opcode)) {
+    case LaneOp::invoke:
+        return invoke(frame);
+    case LaneOp::open_module:
+        return open_module(frame);
+    case LaneOp::close_module:
+        return close_module(frame);
+    }
+    return fail(ErrorKind::protocol, fmt::format("a lane has no opcode {}", frame.header.opcode));
+}
+
+Status Lane::invoke(const Frame& frame) {
+    if (Status status = plan_.prepare(frame.payload); !status) return refuse(frame.header, status.error());
+    began(plan_.module(), plan_.method(), plan_.deadline_ms());
+    const CallResult result = context_.device.invoke(plan_.dsp_handle(), plan_.scalars(), plan_.arguments());
+    const std::uint64_t took = ended(result);
+    plan_.release(); // before the answer: then the client may free what it used
+    LaneCounters::add(counters_.calls, 1);
+    if (!result.ok()) LaneCounters::add(counters_.failed, 1);
+    LaneCounters::add(counters_.bytes, plan_.bytes());
+    counters_.latency.record(took);
+    // Outputs are delivered on failure too, as the kernel does (KERNEL 1.11.6).
+    const std::span<std::byte> outputs = plan_.outputs();
+    const InvokeReply reply{result.result, result.os_error, static_cast<std::uint32_t>(outputs.size()), 0};
+    const std::array pieces{piece(reply), iovec{outputs.data(), outputs.size()}};
+    return send_frame(socket_.get(), reply_to(frame.header), pieces);
+}
+
+Status Lane::open_module(const Frame& frame) {
+    if (frame.payload.empty() || frame.payload.size() > max_uri) return wrong_size(frame);
+    const std::string_view uri(reinterpret_cast<const char*>(frame.payload.data()), frame.payload.size() - 1);
+    if (frame.payload.back() != std::byte{0} || uri.empty() || uri.find('\0') != std::string_view::npos)
+        return refuse(frame.header,
+                      {ErrorKind::invalid, 0, "a module URI must be a non-empty text that ends with its only NUL"});
+    const Result<std::uint32_t> place = context_.modules.reserve(uri);
+    if (!place) return refuse(frame.header, place.error());
+    began(*place, LaneActivity::opening, 0);
+    const OpenResult opened = remotectl_open(context_.device, context_.generation, uri);
+    ended(opened.call);
+    ModuleReply reply{opened.call.result, opened.call.os_error, opened.dl_error, 0};
+    if (!opened.ok()) {
+        context_.modules.abandon(*place);
+        return answer(frame.header, reply, opened.text);
+    }
+    if (opened.handle <= ModuleTable::last_fixed_handle) {
+        context_.modules.abandon(*place);
+        return refuse(frame.header,
+                      {ErrorKind::dsp, 0,
+                       fmt::format("the DSP gave {} the reserved handle {}", module_name(uri), opened.handle)});
+    }
+    context_.modules.publish(*place, opened.handle);
+    reply.handle = *place;
+    return answer(frame.header, reply, opened.text);
+}
+
+Status Lane::close_module(const Frame& frame) {
+    ModuleHandle request;
+    if (frame.payload.size() != sizeof request) return wrong_size(frame);
+    std::memcpy(&request, frame.payload.data(), sizeof request);
+    if (request.reserved != 0) return refuse(frame.header, {ErrorKind::invalid, 0, "the reserved field is not 0"});
+    const Result<std::uint32_t> handle = context_.modules.retire(request.handle);
+    if (!handle) return refuse(frame.header, handle.error());
+    began(request.handle, LaneActivity::closing, 0);
+    const CloseResult closed = remotectl_close(context_.device, context_.generation, *handle);
+    ended(closed.call);
+    context_.modules.abandon(request.handle);
+    return answer(frame.header, {closed.call.result, closed.call.os_error, closed.dl_error, 0}, closed.text);
+}
+
+Status Lane::answer(const FrameHeader& request, const ModuleReply& reply, std::string_view text) {
+    const std::array pieces{piece(reply), iovec{const_cast<char*>(text.data()), text.size()}};
+    return send_frame(socket_.get(), reply_to(request), pieces);
+}
+
+Status Lane::refuse(const FrameHeader& request, const Error& error) {
+    if (error.kind == ErrorKind::protocol) return std::unexpected(error);
+    return send_error(socket_.get(), request, error);
+}
+
+void Lane::began(std::uint32_t module, std::uint32_t method, std::uint32_t deadline_ms) noexcept {
+    if (deadline_ms == 0) deadline_ms = context_.deadline_ms;
+    if (context_.deadline_ms != 0) deadline_ms = std::min(deadline_ms, context_.deadline_ms);
+    const std::uint64_t now = monotonic_ns();
+    activity_.module.store(module, std::memory_order_relaxed);
+    activity_.method.store(method, std::memory_order_relaxed);
+    activity_.expires_ns.store(deadline_ms == 0 ? 0 : now + std::uint64_t{deadline_ms} * 1'000'000U,
+                               std::memory_order_relaxed);
+    activity_.started_ns.store(now, std::memory_order_seq_cst); // pairs with WatchdogBell
+    if (deadline_ms != 0) context_.bell.call_began();
+}
+
+std::uint64_t Lane::ended(CallResult result) noexcept {
+    const std::uint64_t took = monotonic_ns() - activity_.started_ns.load(std::memory_order_relaxed);
+    activity_.result.store(result.result, std::memory_order_relaxed);
+    activity_.os_error.store(result.os_error, std::memory_order_relaxed);
+    activity_.started_ns.store(0, std::memory_order_release);
+    return took;
+}
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,176 @@
+#include "daemon/host/lanes.hpp"
+
+#include "ipc/aee.hpp"
+
+#include <algorithm>
+#include <fmt/core.h>
+#include <system_error>
+
+namespace fastrpc::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How late a passed deadline may be noticed; also how often a session that calls wakes its main thread.
+constexpr std::chrono::microseconds longest_tick = 50ms;
+// A client that closes a lane and opens another at once meets the old thread on its way out.
+constexpr auto hung_up_patience = 100ms;
+
+// What a call returns when its PD dies under it (KERNEL 1.15).
+bool is_death(std::int32_t result, std::int32_t os_error) {
+    return result == aee::on_dsp(aee::bad_state) || result == aee::no_such || CallResult{result, os_error}.gone();
+}
+
+std::uint32_t microseconds(std::uint64_t nanoseconds) {
+    if (nanoseconds == 0) return 0;
+    return static_cast<std::uint32_t>(std::max<std::uint64_t>(nanoseconds / 1000, 1));
+}
+
+} // namespace
+
+Lanes::Lanes(Loop& loop, Device& device, BufferTable& buffers, ModuleTable& modules, Generation generation,
+             const Limits& limits, std::function<void(std::string)> on_deadline) :
+    finished_(loop, [this] { reap(); }),
+    watch_(loop, [this] { watch(); }), tick_(loop, [this] { watch(); }), modules_(modules), most_(limits.lanes),
+    on_deadline_(std::move(on_deadline)), bell_([this] { watch_.wake(); }),
+    context_{device, buffers, modules, generation, limits.deadline_ms, bell_, false, [this] {
+                 {
+                     const std::scoped_lock lock(mutex_);
+                     changed_.notify_all();
+                 }
+                 finished_.wake();
+             }} {}
+
+Lanes::~Lanes() {
+    close_inputs();
+}
+
+Result<UniqueFd> Lanes::open() {
+    reap();
+    if (lanes_.size() >= most_ && !wait_for_hung_up())
+        return fail(ErrorKind::quota,
+                    fmt::format("the session has {} lanes, as many as its grant allows; close one", lanes_.size()));
+    Result<std::pair<UniqueFd, UniqueFd>> pair = socket_pair();
+    if (!pair) return std::unexpected(pair.error());
+    try {
+        lanes_.push_back(std::make_unique<Lane>(context_, std::move(pair->first)));
+    } catch (const std::system_error& error) {
+        return fail_errno("starting a lane's thread", error.code().value());
+    }
+    return std::move(pair->second);
+}
+
+bool Lanes::wait_for_hung_up() {
+    if (std::ranges::none_of(lanes_, [](const auto& lane) { return lane->hung_up(); })) return false;
+    {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, hung_up_patience, [this] {
+            return std::ranges::any_of(lanes_, [](const auto& lane) { return lane->finished(); });
+        });
+    }
+    reap();
+    return lanes_.size() < most_;
+}
+
+void Lanes::close_inputs() {
+    context_.ending.store(true, std::memory_order_release);
+    for (const auto& lane : lanes_) lane->close_input();
+}
+
+bool Lanes::finished_by(Clock::time_point limit) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_until(
+        lock, limit, [this] { return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->finished(); }); });
+}
+
+void Lanes::reap() {
+    std::erase_if(lanes_, [this](const std::unique_ptr<Lane>& lane) {
+        if (!lane->finished()) return false;
+        gone_.add(lane->counters());
+        std::vector<Suspect> suspects;
+        add_suspect(lane->activity(), suspects);
+        if (!suspects.empty()) gone_suspects_ = std::move(suspects);
+        return true;
+    });
+}
+
+void Lanes::count(Counters& counters) const {
+    LaneTotals totals = gone_;
+    for (const auto& lane : lanes_) totals.add(lane->counters());
+    counters.calls = totals.calls;
+    counters.failed_calls = totals.failed;
+    counters.bytes = totals.bytes;
+    counters.lanes =
+        static_cast<std::uint32_t>(std::ranges::count_if(lanes_, [](const auto& lane) { return !lane->finished(); }));
+    counters.p50_us = microseconds(percentile(totals.latency, 50));
+    counters.p99_us = microseconds(percentile(totals.latency, 99));
+}
+
+void Lanes::watch() {
+    const std::uint64_t now = monotonic_ns();
+    std::chrono::microseconds next = longest_tick;
+    bool in_flight = false;
+    std::uint64_t calls = gone_.calls;
+    const auto look = [&]() -> const Lane* {
+        for (const auto& lane : lanes_) {
+            calls += lane->counters().calls.load(std::memory_order_relaxed);
+            const std::uint64_t started = lane->activity().started_ns.load(std::memory_order_seq_cst);
+            const std::uint64_t expires = lane->activity().expires_ns.load(std::memory_order_acquire);
+            if (started == 0 || expires == 0) continue;
+            in_flight = true;
+            if (expires > now)
+                next = std::min(next, std::chrono::microseconds((expires - now) / 1000 + 1));
+            else if (lane->activity().started_ns.load(std::memory_order_seq_cst) == started)
+                return lane.get();
+        }
+        return nullptr;
+    };
+    const Lane* late = look();
+    if (late == nullptr && !in_flight && calls == calls_at_last_look_) {
+        bell_.stop_watching();
+        late = look();
+        if (!in_flight) return;
+        bell_.keep_watching();
+    }
+    calls_at_last_look_ = calls;
+    if (late == nullptr) return tick_.set(next);
+    const LaneActivity& activity = late->activity();
+    const std::uint64_t limit =
+        activity.expires_ns.load() - std::min(activity.expires_ns.load(), activity.started_ns.load());
+    on_deadline_(fmt::format("{} took longer than its deadline of {} ms",
+                             call_name(activity.module.load(), activity.method.load()), limit / 1'000'000));
+}
+
+std::string Lanes::call_name(std::uint32_t module, std::uint32_t method) const {
+    std::string name = modules_.name(module);
+    if (name.empty()) name = "a module";
+    if (method == LaneActivity::opening) return "opening " + name;
+    if (method == LaneActivity::closing) return "closing " + name;
+    return fmt::format("running method {} of {}", method, name);
+}
+
+void Lanes::add_suspect(const LaneActivity& activity, std::vector<Suspect>& suspects) const {
+    const Suspect suspect{activity.module.load(std::memory_order_relaxed),
+                          activity.method.load(std::memory_order_relaxed),
+                          activity.result.load(std::memory_order_relaxed)};
+    if (suspect.module == 0) return;
+    if (activity.started_ns.load(std::memory_order_acquire) != 0)
+        suspects.push_back({suspect.module, suspect.method, 0});
+    else if (is_death(suspect.code, activity.os_error.load(std::memory_order_relaxed)))
+        suspects.push_back(suspect);
+}
+
+std::string Lanes::culprit(std::int32_t listener_code) const {
+    std::vector<Suspect> suspects = gone_suspects_;
+    for (const auto& lane : lanes_) add_suspect(lane->activity(), suspects);
+    if (suspects.empty()) return {};
+    // A call that came back with the code of death knows more than one that has not come back.
+    const Suspect& first =
+        *std::ranges::max_element(suspects, {}, [](const Suspect& suspect) { return suspect.code != 0; });
+    const auto code = static_cast<std::uint32_t>(first.code != 0 ? first.code : listener_code);
+    std::string text = fmt::format("while {} (0x{:08X})", call_name(first.module, first.method), code);
+    if (suspects.size() > 1) text += fmt::format(", one of {} calls in flight", suspects.size());
+    return text;
+}
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,87 @@
+// fastrpc-pd: the host of exactly one PD.
+//
+//   fastrpc-pd --session [--control PATH] [--dsp-dir DIR]...             started per session by socket activation
+//   fastrpc-pd --domain D --pd root|audio|sensors [--control PATH] [--dsp-dir DIR]...
+#include "base/log.hpp"
+#include "daemon/device/misc.hpp"
+#include "daemon/host/hosts.hpp"
+#include "daemon/host/sandbox.hpp"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+using namespace fastrpc;
+using namespace fastrpc::daemon;
+
+namespace {
+
+// Before any thread exists: a signal that reaches a thread in an ioctl loses the call for good (KERNEL 1.14).
+void block_signals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+// Buffer fds never come back in a session, so their numbers run high (buffer_table.hpp).
+void raise_fd_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+HostExit session(const HostEnvironment& environment) {
+    const int given = ::sd_listen_fds(1);
+    if (given != 1) {
+        log::error("fastrpc-pd --session is started by fastrpc-session.socket, with exactly one connection");
+        return HostExit::protocol;
+    }
+    return run_session(UniqueFd(SD_LISTEN_FDS_START), environment);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"fastrpc-pd, the host of one protection domain on a DSP"};
+    HostEnvironment environment{
+        .open_device = [](Domain domain, PdKind kind) { return open_misc(domain, kind); },
+        .open_heap = [] { return open_dma_heap(); },
+        .drop_privileges = drop_privileges,
+        .enter_sandbox = enter_sandbox,
+        .dsp_directories = {},
+    };
+    bool is_session = false;
+    std::string domain_name;
+    std::string pd_name;
+    auto* session_flag =
+        app.add_flag("--session", is_session, "serve the session that fastrpcd opens over the inherited connection");
+    auto* domain_option = app.add_option("--domain", domain_name, "the DSP of a static PD: adsp, sdsp, cdsp, ...")
+                              ->excludes(session_flag);
+    auto* pd_option = app.add_option("--pd", pd_name, "the static PD: root, audio or sensors")
+                          ->excludes(session_flag)
+                          ->check(CLI::IsMember({"root", "audio", "sensors"}));
+    domain_option->needs(pd_option);
+    pd_option->needs(domain_option);
+    app.add_option("--control", environment.control_path, "fastrpcd's control socket")->capture_default_str();
+    app.add_option("--dsp-dir", environment.dsp_directories,
+                   "directory of the DSP's own files, again for more (default: /usr/lib/dsp and /usr/lib/rfsa/adsp)");
+    app.set_version_flag("--version", FASTRPCD_VERSION);
+    CLI11_PARSE(app, argc, argv);
+    if (environment.dsp_directories.empty()) environment.dsp_directories = {"/usr/lib/dsp", "/usr/lib/rfsa/adsp"};
+
+    log::open("fastrpc-pd");
+    block_signals();
+    raise_fd_limit();
+    const std::optional<Domain> domain = domain_from(domain_name);
+    if (!is_session && !domain) {
+        log::error(domain_name.empty() ? "say --session, or --domain and --pd" : "there is no domain " + domain_name);
+        return EXIT_FAILURE;
+    }
+    const HostExit code = is_session ? session(environment) : run_static(*domain, *pd_kind_from(pd_name), environment);
+    // Not exit(): threads may still be inside the DSP, and what they use must live.
+    ::_exit(static_cast<int>(code));
+}

@@ -1,0 +1,17 @@
+// What a host may still do once its PD is up: serve. Not start programs, not open devices, not trace, not gain rights.
+#pragma once
+
+#include "base/result.hpp"
+
+namespace fastrpc::daemon {
+
+/// Drops all capabilities for good and forbids new privileges and core dumps, which would hold clients' data. For the
+/// calling thread and those that it starts later: call it before any other thread exists, after the PD's one init.
+Status drop_privileges();
+
+/// Puts every thread, present and future, under a system call allowlist; what is not on it fails with EPERM. `may_open`
+/// leaves open() allowed, for a static host that must open its node again after a DSP restart. Needs
+/// drop_privileges(). Irreversible.
+Status enter_sandbox(bool may_open);
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,266 @@
+// A session's host from start message to goodbye: open, one init, listener, sandbox, ready, serve, end.
+#include "base/log.hpp"
+#include "daemon/host/control_link.hpp"
+#include "daemon/host/ender.hpp"
+#include "daemon/host/hosts.hpp"
+#include "daemon/host/listener_thread.hpp"
+#include "daemon/host/session_service.hpp"
+#include "daemon/host/shell.hpp"
+
+#include <array>
+#include <csignal>
+#include <fmt/core.h>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <vector>
+
+namespace fastrpc::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// fastrpcd sends the start message right after it connected.
+constexpr auto start_patience = 10s;
+// The listener's init2 goes to a PD that has just been created.
+constexpr auto listener_patience = 12s;
+
+/// Everything of a running session, in the order of its making.
+struct Session {
+    StartMessage start;
+    std::unique_ptr<Heap> heap;
+    std::optional<Shell> shell;
+    std::unique_ptr<Device> device;
+    ReverseStats reverse;
+    Loop loop;
+    std::unique_ptr<ControlLink> link;
+    std::optional<Loop::Waker> listener_ended;
+    std::unique_ptr<ListenerThread> listener;
+    std::unique_ptr<SessionService> service;
+    std::unique_ptr<Ender> ender;
+    std::optional<SessionEnd> end;
+    bool by_signal = false;
+    std::uint64_t generation = 1;
+
+    Description describe() const {
+        Description description;
+        description.session_id = start.session_id;
+        description.domain = start.domain;
+        description.kind = start.kind;
+        description.state = PdState::running;
+        description.generation = generation;
+        description.pid = static_cast<std::uint32_t>(::getpid());
+        description.owner_uid = start.owner_uid;
+        description.label = start.label;
+        description.opened_us = start.opened_us;
+        description.node = device->node();
+        description.reason = "the session was opened";
+        description.grant = start.grant;
+        return description;
+    }
+};
+
+log::Field domain_field(const StartMessage& start) {
+    return {"FASTRPC_DOMAIN", std::string(to_string(start.domain))};
+}
+log::Field session_field(const StartMessage& start) {
+    return {"FASTRPC_SESSION", std::to_string(start.session_id)};
+}
+
+/// Waits for one frame, so that SIGTERM is still heard. Empty after a signal.
+std::optional<Result<Frame>> first_frame(int control, std::span<std::byte> storage) {
+    std::optional<Result<Frame>> first;
+    Loop loop;
+    const Loop::Source signal = loop.on_signal(SIGTERM, [&] { loop.stop(); });
+    const Loop::Source input = loop.on_input(control, [&] {
+        first = receive_frame(control, storage, max_frame_fds);
+        loop.stop();
+    });
+    Loop::Timer patience(loop, [&] {
+        first = fail(ErrorKind::timeout, "fastrpcd sent no start message");
+        loop.stop();
+    });
+    patience.set(start_patience);
+    loop.run();
+    return first;
+}
+
+Result<StartMessage> parse_start(const Frame& frame) {
+    if (frame.header.opcode != static_cast<std::uint16_t>(ControlOp::start) || frame.header.flags != 0)
+        return fail(ErrorKind::protocol, fmt::format("the first message is opcode {}, not start", frame.header.opcode));
+    Result<StartMessage> start = decode<StartMessage>(frame.payload);
+    if (start && is_static(start->kind))
+        return fail(ErrorKind::protocol, fmt::format("a session can't have a {} PD", to_string(start->kind)));
+    if (start && frame.fds.empty()) return fail(ErrorKind::protocol, "the start message has no session socket");
+    return start;
+}
+
+Result<FileTree> make_tree(Frame& frame, const StartMessage& start, const HostEnvironment& environment) {
+    FileTree tree(start.domain);
+    for (std::size_t i = 1; i < frame.fds.size(); ++i) {
+        if (const Status status = check_directory(frame.fds[i].get()); !status)
+            return fail(status.error().kind, fmt::format("module directory {}: {}", i, status.error().text));
+        tree.add(std::move(frame.fds[i]), fmt::format("module directory {}", i));
+    }
+    if (const Status status = add_directories(tree, environment.dsp_directories); !status)
+        return std::unexpected(status.error());
+    return tree;
+}
+
+Status create_pd(Session& session, const HostEnvironment& environment) {
+    const StartMessage& start = session.start;
+    Result<std::unique_ptr<Device>> device = environment.open_device(start.domain, start.kind);
+    if (!device) return std::unexpected(device.error());
+    session.device = std::move(*device);
+    Result<std::unique_ptr<Heap>> heap = environment.open_heap();
+    if (!heap) return std::unexpected(heap.error());
+    session.heap = std::move(*heap);
+    Result<Shell> shell = Shell::load(start.domain, start.kind, environment.dsp_directories, *session.heap);
+    if (!shell) return std::unexpected(shell.error());
+    session.shell.emplace(std::move(*shell));
+    const CallResult created = session.device->create_user(session.shell->bytes(), session.shell->fd(),
+                                                           process_attributes(start.kind, start.grant.attributes));
+    if (created.ok()) return {};
+    std::string hint;
+    if (created.result == -1 && (created.os_error == ECONNREFUSED || created.os_error == EACCES))
+        hint =
+            "; the kernel refuses signed PDs on this node: ask for an unsigned one, or give the host the -secure node";
+    const ErrorKind kind = created.gone()         ? ErrorKind::offline
+                           : created.result == -1 ? ErrorKind::system
+                                                  : ErrorKind::dsp;
+    return fail(kind,
+                fmt::format("creating the {} PD on {}: {}{}", to_string(start.kind), session.device->node(),
+                            created.text(), hint),
+                created.os_error);
+}
+
+/// All of starting that can fail with a word for the client.
+Status bring_up(Session& session, Frame& frame, const HostEnvironment& environment) {
+    Result<FileTree> tree = make_tree(frame, session.start, environment);
+    if (!tree) return std::unexpected(tree.error());
+    if (Status status = create_pd(session, environment); !status) return status;
+    if (Status status = environment.drop_privileges(); !status) return status;
+    session.listener_ended.emplace(session.loop, [&session] {
+        const std::optional<ListenerEnd> end = session.listener->end();
+        if (!end || session.end || !session.service) return;
+        session.end = session.service->explain(*end);
+        session.loop.stop();
+    });
+    session.listener = std::make_unique<ListenerThread>(*session.device, std::move(*tree), session.reverse,
+                                                        [&session] { session.listener_ended->wake(); });
+    if (Status status = session.listener->wait_up(listener_patience); !status) return status;
+    return environment.enter_sandbox(false);
+}
+
+bool wind_down(Session& session, Clock::time_point limit) {
+    // A PD that is gone needs no order to go; for the others, the exit makes the parked listener call return.
+    if (session.listener && !session.listener->end()) session.ender = std::make_unique<Ender>(*session.device);
+    const bool lanes = !session.service || session.service->lanes_finished_by(limit);
+    const bool listener = !session.listener || session.listener->ended_by(limit);
+    const bool ender = !session.ender || session.ender->finished_by(limit);
+    return lanes && listener && ender;
+}
+
+/// Takes the PD down. Not after an unclean wind_down: threads are still inside the DSP.
+void close_pd(Session& session) {
+    session.ender.reset();
+    session.service.reset();
+    session.listener.reset();
+    session.device.reset(); // may take 10 s against a DSP that hangs (KERNEL 1.15)
+}
+
+/// Keeps what threads inside the DSP still use until the end of the process.
+void abandon(std::unique_ptr<Session> session) {
+    log::error("calls did not come back from the DSP: each costs it a call context until it restarts",
+               {domain_field(session->start), session_field(session->start)});
+    static std::mutex mutex;
+    static std::vector<std::unique_ptr<Session>>& abandoned = *new std::vector<std::unique_ptr<Session>>;
+    const std::scoped_lock lock(mutex);
+    abandoned.push_back(std::move(session));
+}
+
+Status send(int control, ControlOp op, std::span<const std::byte> payload) {
+    FrameHeader header;
+    header.opcode = static_cast<std::uint16_t>(op);
+    return send_frame(control, header, payload);
+}
+
+void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnvironment& environment) {
+    const auto finish = [&session](SessionEnd end) {
+        if (!session.end) session.end = std::move(end);
+        session.loop.stop();
+    };
+    session.service = std::make_unique<SessionService>(session.loop, *session.device, *session.heap, session.reverse,
+                                                       session.listener->generation(), session.start.grant.limits,
+                                                       std::move(socket), finish);
+    const Loop::Source signal = session.loop.on_signal(SIGTERM, [&] {
+        session.by_signal = true;
+        finish({ErrorKind::lost, "the host was told to stop", false});
+    });
+    session.link = std::make_unique<ControlLink>(
+        session.loop, environment.control_path,
+        ControlLink::Handlers{
+            [&session] { return session.describe(); }, [&session] { return session.service->counters(); },
+            [finish](std::string reason) {
+                finish({ErrorKind::lost, "fastrpcd ended the session: " + reason, false});
+            },
+            [finish](Error error) {
+                finish({ErrorKind::lost, "fastrpcd does not accept the session: " + error.text, false});
+            }});
+    session.link->adopt(std::move(connection));
+    session.listener_ended->wake(); // it may have ended before there was anyone to explain it
+    session.loop.run();
+}
+
+} // namespace
+
+HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
+    auto storage = std::make_unique<std::array<std::byte, max_control_datagram>>();
+    std::optional<Result<Frame>> frame = first_frame(control.get(), *storage);
+    if (!frame) return HostExit::ended;
+    if (!*frame) {
+        log::error("no start message: " + frame->error().text);
+        return HostExit::protocol;
+    }
+    Result<StartMessage> start = parse_start(**frame);
+    if (!start) {
+        log::error("bad start message: " + start.error().text);
+        return HostExit::protocol;
+    }
+    auto session = std::make_unique<Session>();
+    session->start = std::move(*start);
+    UniqueFd socket = std::move((*frame)->fds.front());
+    // The DSP shows it as the name of the process (KERNEL 1.7).
+    ::prctl(PR_SET_NAME, fmt::format("frpc-u{}", session->start.owner_uid).c_str());
+
+    if (const Status up = bring_up(*session, **frame, environment); !up) {
+        if (wind_down(*session, Clock::now() + environment.end_limit))
+            close_pd(*session);
+        else
+            abandon(std::move(session));
+        const FailedMessage failed{up.error().kind, up.error().os_error, up.error().text};
+        if (!send(control.get(), ControlOp::failed, encode(failed)))
+            log::error("the session failed: " + up.error().text);
+        return HostExit::ended;
+    }
+    // When fastrpcd is gone by now, so is the client's end of the session socket, which it still held: that ends us.
+    static_cast<void>(send(control.get(), ControlOp::ready, encode(session->describe())));
+    serve(*session, std::move(control), std::move(socket), environment);
+
+    const SessionEnd end = *session->end;
+    if (end.kind == ErrorKind::protocol)
+        log::warning(end.reason, {domain_field(session->start), session_field(session->start)});
+    const auto limit = Clock::now() + (session->by_signal ? environment.signal_limit : environment.end_limit);
+    session->service->close(end);
+    const bool clean = wind_down(*session, limit);
+    const ByeMessage bye{end.reason, session->service->counters()};
+    if (clean) close_pd(*session); // first, so that "bye" means that the DSP's slot is free
+    session->link->send_bye(bye);
+    if (!clean) abandon(std::move(session));
+    return HostExit::ended;
+}
+
+} // namespace fastrpc::daemon

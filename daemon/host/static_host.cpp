@@ -1,0 +1,203 @@
+// A static PD's host: attach, serve, and start anew after each end (design 8), telling fastrpcd every transition.
+#include "base/log.hpp"
+#include "daemon/host/control_link.hpp"
+#include "daemon/host/hosts.hpp"
+#include "daemon/host/static_run.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <fmt/core.h>
+#include <mutex>
+#include <random>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+#include <vector>
+
+namespace fastrpc::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds first_delay = 100ms;
+constexpr std::chrono::milliseconds longest_delay = 30s;
+// A PD that served this long was well: the next failure is a new incident.
+constexpr auto stable_after = 30s;
+constexpr auto node_retry = 1s;
+
+class StaticHost {
+public:
+    StaticHost(Domain domain, PdKind kind, const HostEnvironment& environment) :
+        domain_(domain), kind_(kind), environment_(environment), changed_(loop_, [this] { on_change(); }),
+        retry_(loop_, [this] { start(); }),
+        link_(loop_, environment.control_path,
+              {[this] { return describe(); }, [this] { return counters(); },
+               [this](std::string reason) { stop("fastrpcd stopped the PD: " + reason, false); },
+               [this](Error error) { stop("fastrpcd does not accept the PD: " + error.text, false); }}) {}
+
+    /// False when threads are still inside the DSP.
+    bool run() {
+        const Loop::Source signal = loop_.on_signal(SIGTERM, [this] { stop("the host was told to stop", true); });
+        link_.connect();
+        start();
+        loop_.run();
+        const auto limit = Clock::now() + (by_signal_ ? environment_.signal_limit : environment_.end_limit);
+        const bool clean = !run_ || run_->stop_by(limit);
+        if (clean) run_.reset();
+        if (!clean)
+            log::error("the listener did not come back from the DSP: it costs a call context until the DSP restarts",
+                       {domain_field()});
+        state_ = PdState::stopped;
+        link_.send_bye({reason_, counters()});
+        return clean;
+    }
+
+private:
+    log::Field domain_field() const { return {"FASTRPC_DOMAIN", std::string(to_string(domain_))}; }
+
+    Description describe() const {
+        Description description;
+        description.domain = domain_;
+        description.kind = kind_;
+        description.state = state_;
+        description.generation = generation_;
+        description.restarts = restarts_;
+        description.pid = static_cast<std::uint32_t>(::getpid());
+        description.owner_uid = ::getuid();
+        description.opened_us = opened_us_;
+        description.node = node_;
+        description.reason = reason_;
+        return description;
+    }
+
+    Counters counters() const {
+        Counters counters;
+        counters.reverse_calls = stats_.reverse_calls.load(std::memory_order_relaxed);
+        counters.files_served = stats_.files_served.load(std::memory_order_relaxed);
+        counters.bytes_served = stats_.bytes_served.load(std::memory_order_relaxed);
+        counters.files_missing = stats_.missing.count();
+        counters.last_missing = stats_.missing.last();
+        return counters;
+    }
+
+    void move_to(PdState state, std::string node, std::string reason) {
+        if (state == state_ && node == node_ && reason == reason_) return;
+        state_ = state;
+        node_ = std::move(node);
+        reason_ = std::move(reason);
+        link_.send_state();
+    }
+
+    void start() {
+        run_.reset(); // over, else we would not be here
+        if (state_ != PdState::waiting || reason_.empty())
+            move_to(PdState::attaching, {}, attempts_ == 0 ? "starting" : "starting again");
+        ++attempts_;
+        run_ = std::make_unique<StaticRun>(domain_, kind_, environment_, stats_, [this] { changed_.wake(); });
+    }
+
+    void on_change() {
+        if (!run_) return;
+        const StaticRun::State now = run_->state();
+        switch (now.phase) {
+        case StaticRun::Phase::attaching:
+            return;
+        case StaticRun::Phase::running:
+            return on_running(now);
+        case StaticRun::Phase::no_node:
+            move_to(PdState::waiting, {}, now.reason);
+            return retry_.set(node_retry);
+        case StaticRun::Phase::ended:
+            return on_ended(now);
+        case StaticRun::Phase::permanent:
+            if (state_ != PdState::failed) log::error(now.reason, {domain_field()});
+            return move_to(PdState::failed, now.node, now.reason);
+        }
+    }
+
+    void on_running(const StaticRun::State& now) {
+        if (state_ == PdState::running) return;
+        ++generation_;
+        restarts_ = static_cast<std::uint32_t>(generation_ - 1);
+        timespec wall{};
+        ::clock_gettime(CLOCK_REALTIME, &wall);
+        opened_us_ =
+            static_cast<std::uint64_t>(wall.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(wall.tv_nsec) / 1000U;
+        running_since_ = Clock::now();
+        move_to(PdState::running, now.node, now.reason);
+        if (const Status status = confine(); !status) stop(status.error().text, false);
+    }
+
+    void on_ended(const StaticRun::State& now) {
+        if (state_ == PdState::running) {
+            if (Clock::now() - running_since_ >= stable_after) delay_ = first_delay;
+            log::warning(fmt::format("the {} PD of {} ended and is started again: {}", to_string(kind_),
+                                     to_string(domain_), now.reason),
+                         {domain_field(), {"FASTRPC_GENERATION", std::to_string(generation_)}});
+        }
+        move_to(PdState::restarting, {}, now.reason);
+        retry_.set(jittered(delay_));
+        delay_ = std::min(delay_ * 2, longest_delay);
+    }
+
+    /// 50 to 100 %, so that the hosts of one DSP do not come back in step.
+    std::chrono::milliseconds jittered(std::chrono::milliseconds delay) {
+        return std::chrono::milliseconds(
+            std::uniform_int_distribution<long>(delay.count() / 2, delay.count())(random_));
+    }
+
+    Status confine() {
+        if (std::exchange(confined_, true)) return {};
+        return environment_.enter_sandbox(true);
+    }
+
+    void stop(std::string reason, bool by_signal) {
+        reason_ = std::move(reason);
+        by_signal_ = by_signal;
+        loop_.stop();
+    }
+
+    Domain domain_;
+    PdKind kind_;
+    const HostEnvironment& environment_;
+    Loop loop_;
+    Loop::Waker changed_;
+    Loop::Timer retry_;
+    ControlLink link_;
+    ReverseStats stats_;
+    PdState state_ = PdState::waiting;
+    std::string node_;
+    std::string reason_;
+    std::uint64_t generation_ = 0;
+    std::uint32_t restarts_ = 0;
+    std::uint64_t opened_us_ = 0;
+    std::uint64_t attempts_ = 0;
+    Clock::time_point running_since_;
+    std::chrono::milliseconds delay_ = first_delay;
+    std::minstd_rand random_{std::random_device{}()};
+    bool confined_ = false;
+    bool by_signal_ = false;
+    std::unique_ptr<StaticRun> run_;
+};
+
+} // namespace
+
+HostExit run_static(Domain domain, PdKind kind, const HostEnvironment& environment) {
+    ::prctl(PR_SET_NAME, fmt::format("frpc-{}-{}", to_string(domain), to_string(kind)).c_str());
+    if (const Status status = environment.drop_privileges(); !status) {
+        log::error(status.error().text);
+        return HostExit::protocol;
+    }
+    auto host = std::make_unique<StaticHost>(domain, kind, environment);
+    if (!host->run()) {
+        // Its threads still use it; the caller ends the process.
+        static std::mutex mutex;
+        static std::vector<std::unique_ptr<StaticHost>>& abandoned = *new std::vector<std::unique_ptr<StaticHost>>;
+        const std::scoped_lock lock(mutex);
+        abandoned.push_back(std::move(host));
+    }
+    return HostExit::ended;
+}
+
+} // namespace fastrpc::daemon

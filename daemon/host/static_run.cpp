@@ -1,0 +1,119 @@
+#include "daemon/host/static_run.hpp"
+
+#include "daemon/reverse/reverse_server.hpp"
+
+#include <cerrno>
+#include <fmt/core.h>
+#include <pthread.h>
+
+namespace fastrpc::daemon {
+namespace {
+
+// What a first create takes from the reserved memory of the audio DSP (USERSPACE 3.1).
+constexpr std::uint32_t audio_heap_bytes = 3U << 20;
+
+CallResult initialise(Device& device, PdKind kind) {
+    if (kind == PdKind::audio) return device.create_static("audiopd", audio_heap_bytes);
+    return kind == PdKind::sensors ? device.attach_sensors() : device.attach_root();
+}
+
+} // namespace
+
+StaticRun::StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats,
+                     std::function<void()> changed) :
+    domain_(domain),
+    kind_(kind), environment_(environment), stats_(stats), changed_(std::move(changed)) {
+    state_.reason = "attaching";
+    thread_ = std::thread([this] { run(); });
+}
+
+StaticRun::~StaticRun() {
+    ender_.reset();
+    thread_.join();
+}
+
+StaticRun::State StaticRun::state() const {
+    const std::scoped_lock lock(mutex_);
+    return state_;
+}
+
+void StaticRun::set(State state) {
+    {
+        const std::scoped_lock lock(mutex_);
+        state_ = std::move(state);
+        moved_.notify_all();
+    }
+    changed_();
+}
+
+void StaticRun::run() {
+    ::pthread_setname_np(::pthread_self(), "pd");
+    State end = live();
+    std::unique_ptr<Device> device;
+    {
+        std::unique_lock lock(mutex_);
+        up_ = false;
+        device = std::move(device_);
+    }
+    if (ender_) ender_->wait();
+    device.reset(); // before the end is told: a new life must find the slot free
+    set(std::move(end));
+}
+
+StaticRun::State StaticRun::live() {
+    Result<std::unique_ptr<Device>> opened = environment_.open_device(domain_, kind_);
+    if (!opened) {
+        const bool away = opened.error().kind == ErrorKind::offline;
+        return {away ? Phase::no_node : Phase::ended, {}, opened.error().text};
+    }
+    Device& device = **opened;
+    {
+        const std::scoped_lock lock(mutex_);
+        device_ = std::move(*opened);
+        state_.node = device.node();
+    }
+    const CallResult attached = initialise(device, kind_);
+    if (!attached.ok()) {
+        const std::string text =
+            fmt::format("attaching to the {} PD of {}: {}", to_string(kind_), to_string(domain_), attached.text());
+        // The machine has no memory reserved for the audio PD's heap, and will not get any (USERSPACE 3.1).
+        if (kind_ == PdKind::audio && attached.result == -1 && attached.os_error == ENOMEM)
+            return {Phase::permanent, device.node(), text + "; this machine reserves no remote heap for it"};
+        return {Phase::ended, device.node(), text};
+    }
+    return serve(device);
+}
+
+StaticRun::State StaticRun::serve(Device& device) {
+    FileTree tree(domain_);
+    if (const Status status = add_directories(tree, environment_.dsp_directories); !status)
+        return {Phase::ended, device.node(), status.error().text};
+    ReverseServer server(device, std::move(tree), stats_);
+    // Registering needs a listener that serves, so it can't be done on this thread.
+    std::thread registration;
+    const ListenerEnd end = server.run([&] {
+        registration = std::thread([&] {
+            const Status status = register_default_listener(device, server.generation());
+            const std::scoped_lock lock(mutex_);
+            up_ = true;
+            state_ = {Phase::running, device.node(),
+                      status ? "attached and serving"
+                             : "serving, but not for stray reverse calls: " + status.error().text};
+            moved_.notify_all();
+            changed_();
+        });
+    });
+    if (registration.joinable()) registration.join();
+    return {Phase::ended, device.node(), end.text};
+}
+
+bool StaticRun::stop_by(std::chrono::steady_clock::time_point limit) {
+    std::unique_lock lock(mutex_);
+    moved_.wait_until(lock, limit, [this] { return up_ || state_.over(); });
+    if (state_.over()) return true;
+    if (!up_) return false;
+    ender_ = std::make_unique<Ender>(*device_);
+    return moved_.wait_until(lock, limit, [this] { return state_.over(); });
+}
+
+} // namespace fastrpc::daemon

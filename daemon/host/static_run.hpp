@@ -1,0 +1,66 @@
+// One life of a static PD: open, attach, serve, end. On threads of its own, because each step may wait for the DSP.
+#pragma once
+
+#include "daemon/host/ender.hpp"
+#include "daemon/host/environment.hpp"
+#include "daemon/reverse/reverse_stats.hpp"
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+namespace fastrpc::daemon {
+
+class StaticRun {
+public:
+    enum class Phase {
+        attaching,
+        running,
+        no_node,   ///< ended: nothing to attach to
+        ended,     ///< ended: worth another try
+        permanent, ///< ended: this machine is not set up for this PD; trying again changes nothing
+    };
+    struct State {
+        Phase phase = Phase::attaching;
+        std::string node;   ///< once it is open
+        std::string reason; ///< for people
+        [[nodiscard]] bool over() const noexcept { return phase > Phase::running; }
+    };
+
+    /// Starts at once. `changed` is called on its threads after each change of state() and must be thread-safe.
+    StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats,
+              std::function<void()> changed);
+    /// Waits for the threads: only when state() is over, or after a stop_by() that succeeded.
+    ~StaticRun();
+    StaticRun(const StaticRun&) = delete;
+    StaticRun& operator=(const StaticRun&) = delete;
+
+    [[nodiscard]] State state() const;
+    /// Asks the DSP to end our PD and waits until `limit`; false when it did not end.
+    bool stop_by(std::chrono::steady_clock::time_point limit);
+
+private:
+    void run();
+    State live();
+    State serve(Device& device);
+    void set(State state);
+
+    Domain domain_;
+    PdKind kind_;
+    const HostEnvironment& environment_;
+    ReverseStats& stats_;
+    std::function<void()> changed_;
+    mutable std::mutex mutex_;
+    std::condition_variable moved_;
+    State state_;
+    std::unique_ptr<Device> device_;
+    bool up_ = false; ///< the listener serves on device_
+    std::unique_ptr<Ender> ender_;
+    std::thread thread_;
+};
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,176 @@
+#include "fake_dsp.hpp"
+
+#include "ipc/aee.hpp"
+#include "ipc/pack.hpp"
+
+#include <cstring>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+namespace fastrpc::daemon {
+namespace {
+
+void put(const Argument& output, std::span<const std::byte> bytes) {
+    const std::size_t size = std::min<std::size_t>(output.length, bytes.size());
+    if (size > 0) std::memcpy(output.address, bytes.data(), size);
+}
+
+CallResult sum(Scalars scalars, std::span<const Argument> arguments) {
+    unsigned total = 0;
+    for (std::size_t i = 0; i < scalars.in_buffers(); ++i)
+        for (std::size_t at = 0; arguments[i].fd == -1 && at < arguments[i].length; ++at)
+            total += std::to_integer<unsigned>(static_cast<const std::byte*>(arguments[i].address)[at]);
+    for (std::size_t i = scalars.in_buffers(); i < arguments.size(); ++i)
+        if (arguments[i].fd == -1 && arguments[i].length > 0)
+            std::memset(arguments[i].address, static_cast<int>(total & 255U), arguments[i].length);
+    return {};
+}
+
+} // namespace
+
+class FakeDevice final : public Device {
+public:
+    explicit FakeDevice(FakeDsp& dsp) : dsp_(dsp) { ++dsp_.devices; }
+    ~FakeDevice() override { --dsp_.devices; }
+    const std::string& node() const noexcept override { return node_; }
+    CallResult attach_root() override { return initialise("root"); }
+    CallResult attach_sensors() override { return initialise("sensors"); }
+    CallResult create_static(std::string_view name, std::uint32_t heap_bytes) override {
+        return initialise("static " + std::string(name) + " " + std::to_string(heap_bytes));
+    }
+    CallResult create_user(std::span<std::byte> shell, int, std::uint32_t attributes) override {
+        dsp_.shell.assign(shell.begin(), shell.end());
+        dsp_.attributes = attributes;
+        return initialise("user");
+    }
+    CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
+        return dsp_.invoke(handle, scalars, arguments);
+    }
+
+private:
+    CallResult initialise(std::string what) {
+        dsp_.init = std::move(what);
+        return dsp_.init_result;
+    }
+    FakeDsp& dsp_;
+    std::string node_ = "/dev/fastrpc-fake";
+};
+
+std::unique_ptr<Device> FakeDsp::open() {
+    return std::make_unique<FakeDevice>(*this);
+}
+
+void FakeDsp::die(CallResult code) {
+    const std::scoped_lock lock(mutex_);
+    dead_ = true;
+    death_ = code;
+    changed_.notify_all();
+}
+
+CallResult FakeDsp::hang() {
+    std::unique_lock lock(mutex_);
+    ++hanging_;
+    const int before = releases_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return dead_ || releases_ != before; });
+    --hanging_;
+    return dead_ ? death_ : CallResult{};
+}
+
+void FakeDsp::release() {
+    const std::scoped_lock lock(mutex_);
+    ++releases_;
+    changed_.notify_all();
+}
+
+void FakeDsp::revive() {
+    const std::scoped_lock lock(mutex_);
+    dead_ = false;
+}
+
+void FakeDsp::wait_for_hanging(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return hanging_ >= count; });
+}
+
+CallResult FakeDsp::park() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return dead_; });
+    return death_;
+}
+
+CallResult FakeDsp::open_module(std::span<const Argument> arguments) {
+    const std::string uri(static_cast<const char*>(arguments[1].address));
+    std::uint32_t handle = 0;
+    std::int32_t dl_error = 0;
+    std::string_view text;
+    if (uri.find("missing") != std::string::npos) {
+        dl_error = aee::loader_failed;
+        text = "cannot open libmissing_skel.so";
+    } else if (uri.find("reserved") != std::string::npos) {
+        handle = 4;
+    } else {
+        const std::scoped_lock lock(mutex_);
+        handle = next_handle_++;
+    }
+    if (uri.find("adsp_default_listener") != std::string::npos) ++registrations;
+    put(arguments[2], Packer().u32(handle).i32(dl_error).bytes());
+    put(arguments[3], std::as_bytes(std::span(text)));
+    return {};
+}
+
+FakeDsp::~FakeDsp() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return inside_ == 0; });
+}
+
+CallResult FakeDsp::invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) {
+    {
+        const std::scoped_lock lock(mutex_);
+        ++inside_;
+    }
+    const CallResult result = dispatch(handle, scalars, arguments);
+    const std::scoped_lock lock(mutex_);
+    --inside_;
+    changed_.notify_all();
+    return result;
+}
+
+// Modern firmware: listener on handle 7, remotectl on 8, process control on 4 (USERSPACE 4.1).
+CallResult FakeDsp::dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) {
+    if (handle == 7 && scalars.method() == 5) return listener_up;
+    if (handle == 7 && scalars.method() == 6) return park();
+    if (handle == 8 && scalars.method() == 2) return open_module(arguments);
+    if (handle == 8 && scalars.method() == 3) {
+        put(arguments[1], Packer().i32(0).bytes());
+        return {};
+    }
+    if (handle == 4 && scalars.method() == 2) {
+        ++exits;
+        if (!ignores_exit) die({aee::on_dsp(aee::bad_state), 0});
+        return {};
+    }
+    if (handle < first_handle) return {aee::on_dsp(aee::no_such_mod), 0};
+    ++invokes;
+    const Method current = method.get();
+    return current ? current(handle, scalars, arguments) : sum(scalars, arguments);
+}
+
+Result<UniqueFd> FakeHeap::allocate(std::uint64_t size) {
+    UniqueFd fd(::memfd_create("fake-dma-buf", MFD_CLOEXEC));
+    struct stat info {};
+    if (!fd || ::ftruncate(fd.get(), static_cast<off_t>(size)) != 0 || ::fstat(fd.get(), &info) != 0)
+        return fail_errno("memfd", errno);
+    const std::scoped_lock lock(mutex_);
+    files_.emplace(info.st_dev, info.st_ino);
+    return fd;
+}
+
+bool FakeHeap::is_dma_buf(int fd) const {
+    struct stat info {};
+    if (::fstat(fd, &info) != 0) return false;
+    const std::scoped_lock lock(mutex_);
+    return files_.contains({info.st_dev, info.st_ino});
+}
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,106 @@
+// A DSP inside the test process, behind the Device interface: it parks the listener, opens modules, runs methods that a
+// test provides, and can crash, hang or go away.
+#pragma once
+
+#include "daemon/device/device.hpp"
+#include "daemon/device/heap.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fastrpc::daemon {
+
+class FakeDsp {
+public:
+    using Method = std::function<CallResult(std::uint32_t handle, Scalars, std::span<const Argument>)>;
+
+    /// A method that a test may replace while lanes call it.
+    class MethodSlot {
+    public:
+        MethodSlot& operator=(Method method) {
+            const std::scoped_lock lock(mutex_);
+            method_ = std::move(method);
+            return *this;
+        }
+        [[nodiscard]] Method get() const {
+            const std::scoped_lock lock(mutex_);
+            return method_;
+        }
+
+    private:
+        mutable std::mutex mutex_;
+        Method method_;
+    };
+
+    /// Waits for the calls that are inside: a host may have left threads behind.
+    ~FakeDsp();
+
+    static constexpr std::uint32_t first_handle = 0x1000;
+
+    /// What a module method does; default: every output byte becomes the sum of all inline input bytes.
+    MethodSlot method;
+    CallResult init_result;
+    CallResult listener_up; ///< of init2
+    bool ignores_exit = false;
+
+    // What happened.
+    std::string init;             ///< "user", "root", ...
+    std::vector<std::byte> shell; ///< as the DSP saw it
+    std::uint32_t attributes = 0;
+    std::atomic<int> exits = 0;   ///< exit_process calls
+    std::atomic<int> invokes = 0; ///< of modules
+    std::atomic<int> devices = 0; ///< open now
+    std::atomic<int> registrations = 0;
+
+    /// The PD dies: the listener and parked calls come back with `code`.
+    void die(CallResult code);
+    /// Blocks the calling method until the PD dies or release().
+    CallResult hang();
+    void release();
+    /// Comes to life again (a static PD after a restart).
+    void revive();
+    /// Methods that are in hang() now.
+    void wait_for_hanging(int count);
+
+    std::unique_ptr<Device> open();
+
+private:
+    friend class FakeDevice;
+    CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments);
+    CallResult dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments);
+    CallResult park();
+    CallResult open_module(std::span<const Argument> arguments);
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool dead_ = false;
+    CallResult death_;
+    int hanging_ = 0;
+    int inside_ = 0; ///< threads
+    int releases_ = 0;
+    std::uint32_t next_handle_ = first_handle;
+};
+
+/// Memory files that count as dma-bufs because this heap made them, or was told so.
+class FakeHeap final : public Heap {
+public:
+    Result<UniqueFd> allocate(std::uint64_t size) override;
+    [[nodiscard]] bool is_dma_buf(int fd) const override;
+    Status begin_write(int) override { return {}; }
+    Status end_write(int) override { return {}; }
+
+private:
+    mutable std::mutex mutex_;
+    std::set<std::pair<std::uint64_t, std::uint64_t>> files_;
+};
+
+} // namespace fastrpc::daemon

@@ -1,0 +1,163 @@
+// What a host can and can't do once it serves. Each test runs in a child: a sandbox is for ever.
+#include "daemon/host/sandbox.hpp"
+#include "ipc/frame.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <functional>
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace fastrpc;
+using namespace fastrpc::daemon;
+
+namespace {
+
+/// Runs `steps` in a sandboxed child; the result is the number of the first step that gave false, 0 when all held.
+int in_sandbox(bool may_open, const std::vector<std::function<bool()>>& steps) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (!drop_privileges() || !enter_sandbox(may_open)) ::_exit(100);
+        for (std::size_t i = 0; i < steps.size(); ++i)
+            if (!steps[i]()) ::_exit(static_cast<int>(i) + 1);
+        ::_exit(0);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+    return WEXITSTATUS(status);
+}
+
+bool forbidden(long result) {
+    return result == -1 && errno == EPERM;
+}
+
+} // namespace
+
+TEST(Sandbox, no_program_no_device_no_tracing_no_process) {
+    EXPECT_EQ(in_sandbox(false, {
+                                    [] {
+                                        char* const arguments[] = {nullptr};
+                                        return forbidden(::execve("/bin/true", arguments, arguments));
+                                    },
+                                    [] { return forbidden(::open("/dev/null", O_RDWR)); },
+                                    [] { return forbidden(::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR)); },
+                                    [] { return forbidden(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); },
+                                    [] { return forbidden(::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); },
+                                    [] { return forbidden(::socket(AF_INET, SOCK_DGRAM, 0)); },
+                                    [] { return forbidden(::socket(AF_NETLINK, SOCK_RAW, 0)); },
+                                    [] { return forbidden(::syscall(SYS_bpf, 0, nullptr, 0)); },
+                                    [] { return forbidden(::syscall(SYS_io_uring_setup, 1, nullptr)); },
+                                    [] {
+                                        char byte = 0;
+                                        const iovec part{&byte, 1};
+                                        return forbidden(::process_vm_readv(::getpid(), &part, 1, &part, 1, 0));
+                                    },
+                                    [] { return forbidden(::prctl(PR_SET_DUMPABLE, 1)); },
+                                    [] { return forbidden(::setuid(0)); },
+                                }),
+              0);
+}
+
+TEST(Sandbox, rights_are_gone_for_good) {
+    EXPECT_EQ(in_sandbox(true, {[] {
+                             const UniqueFd status(::open("/proc/self/status", O_RDONLY | O_CLOEXEC));
+                             std::string text(8192, '\0');
+                             const ssize_t got = ::read(status.get(), text.data(), text.size());
+                             text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+                             for (const char* line :
+                                  {"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000",
+                                   "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"})
+                                 if (text.find(line) == std::string::npos) return false;
+                             return true;
+                         }}),
+              0);
+}
+
+TEST(Sandbox, a_crash_leaves_no_core) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        rlimit limit{1, 1};
+        const bool dropped = drop_privileges().has_value() && ::getrlimit(RLIMIT_CORE, &limit) == 0;
+        ::_exit(dropped && limit.rlim_cur == 0 && limit.rlim_max == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
+
+TEST(Sandbox, serving_goes_on) {
+    const UniqueFd directory(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const UniqueFd spare(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(
+        in_sandbox(false, {
+                              [] {
+                                  bool ran = false;
+                                  std::thread([&] { ran = ::prctl(PR_SET_NAME, "lane") == 0; }).join();
+                                  return ran;
+                              },
+                              [] {
+                                  auto pair = socket_pair();
+                                  if (!pair || !send_frame(pair->first.get(), FrameHeader{})) return false;
+                                  std::array<std::byte, 64> storage;
+                                  return receive_frame(pair->second.get(), storage, 0).has_value();
+                              },
+                              [] { return UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)).get() >= 0; },
+                              [] {
+                                  const UniqueFd memory(::memfd_create("m", MFD_CLOEXEC));
+                                  if (::ftruncate(memory.get(), 4096) != 0) return false;
+                                  void* const view = ::mmap(nullptr, 4096, PROT_NONE, MAP_SHARED, memory.get(), 0);
+                                  return view != MAP_FAILED && ::lseek(memory.get(), 0, SEEK_END) == 4096 &&
+                                         ::munmap(view, 4096) == 0;
+                              },
+                              [&] { return ::fcntl(spare.get(), F_DUPFD_CLOEXEC, 600) == 600; },
+                              [&] {
+                                  const std::uint64_t how[3] = {O_RDONLY | O_CLOEXEC, 0, 0x08 /* RESOLVE_BENEATH */};
+                                  return ::syscall(SYS_openat2, directory.get(), "etc/passwd", how, sizeof how) >= 0;
+                              },
+                              [] { return std::vector<char>(32U << 20, 'x').back() == 'x'; },
+                          }),
+        0);
+}
+
+TEST(Sandbox, a_static_host_opens_its_node_again_but_starts_nothing) {
+    EXPECT_EQ(in_sandbox(true, {
+                                   [] { return UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)).get() >= 0; },
+                                   [] {
+                                       char* const arguments[] = {nullptr};
+                                       return forbidden(::execve("/bin/true", arguments, arguments));
+                                   },
+                               }),
+              0);
+}
+
+TEST(Sandbox, threads_that_already_run_come_under_it) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (!drop_privileges()) ::_exit(100);
+        int gate[2];
+        if (::pipe2(gate, O_CLOEXEC) != 0) ::_exit(101);
+        bool refused = false;
+        std::thread early([&] {
+            char byte = 0;
+            if (::read(gate[0], &byte, 1) == 1) refused = forbidden(::open("/dev/null", O_RDWR));
+        });
+        if (!enter_sandbox(false)) ::_exit(102);
+        if (::write(gate[1], "x", 1) != 1) ::_exit(103);
+        early.join();
+        ::_exit(refused ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}
