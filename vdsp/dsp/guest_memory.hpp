@@ -20,12 +20,9 @@ namespace fastrpc::vdsp {
 Result<std::vector<std::byte>> read_dma(Machine& machine, std::uint64_t address, std::uint64_t length);
 Status write_dma(Machine& machine, std::uint64_t address, std::span<const std::byte> bytes);
 
-/// Bytes of a buffer argument; additionally ErrorKind::invalid above `most` or outside the pages that it names.
+/// Bytes of a buffer argument, which view_payload() keeps within its pages; ErrorKind::invalid above `most` bytes.
 Result<std::vector<std::byte>> read_argument(Machine& machine, const PayloadArgument& argument, std::uint64_t most);
 /// Fills the output argument; its length must be that of `bytes` or more.
 Status write_argument(Machine& machine, const PayloadArgument& argument, std::span<const std::byte> bytes);
-
-/// Whether [first byte, + length) of the argument lies in the pages that it names.
-bool within_pages(const PayloadArgument& argument) noexcept;
 
 } // namespace fastrpc::vdsp

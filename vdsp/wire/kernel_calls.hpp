@@ -77,8 +77,8 @@ struct MemMapBody {
     std::int32_t fd;
     std::int32_t offset;
     std::uint32_t flags;
-    std::uint64_t address; ///< vaddrin
-    std::int32_t num;      ///< 16: bytes of the page list
+    std::uint64_t address;    ///< vaddrin
+    std::int32_t num;         ///< 16: bytes of the page list
     std::int32_t data_length; ///< 0
 };
 static_assert(sizeof(MemMapBody) == 32);

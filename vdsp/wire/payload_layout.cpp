@@ -74,8 +74,6 @@ Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> a
             return fail(ErrorKind::quota, fmt::format("the inline arguments of a call are over {} bytes", max_payload));
         position += fresh;
     }
-    // Without any inline argument the payload ends where inline data would begin, or with no argument at all where the
-    // tables end, which are then whole multiples of the alignment anyway.
     layout.size = position;
     return layout;
 }

@@ -18,21 +18,21 @@ namespace fastrpc::vdsp {
 
 /// One argument of the caller, after its dma-buf (if any) was mapped.
 struct LayoutArgument {
-    std::uint64_t pointer = 0; ///< caller's address; handles: the offset, of which the low 32 bits are sent
-    std::uint64_t length = 0;  ///< bytes
-    std::int32_t fd = -1;      ///< as the caller gave it; sent verbatim in handle entries
-    bool mapped = false;       ///< by a dma-buf; never with length 0
-    std::uint64_t dma = 0;     ///< mapped: DMA address of the mapping, SID included
+    std::uint64_t pointer = 0;  ///< caller's address; handles: the offset, of which the low 32 bits are sent
+    std::uint64_t length = 0;   ///< bytes
+    std::int32_t fd = -1;       ///< as the caller gave it; sent verbatim in handle entries
+    bool mapped = false;        ///< by a dma-buf; never with length 0
+    std::uint64_t dma = 0;      ///< mapped: DMA address of the mapping, SID included
     std::uint64_t dma_size = 0; ///< mapped: bytes of the whole dma-buf, which handle entries carry
     std::optional<std::uint64_t> vma_start; ///< mapped buffers: start of the caller's VMA that holds `pointer`
 };
 
 /// Where one buffer went.
 struct Placement {
-    bool present = false;      ///< inline with length > 0
-    bool outside = false;      ///< the kernel would write outside the payload (KERNEL 1.17, mixed overlap)
-    std::uint64_t offset = 0;  ///< inline: of the first byte in the payload
-    std::uint64_t length = 0;  ///< as the caller gave it
+    bool present = false;     ///< inline with length > 0
+    bool outside = false;     ///< the kernel would write outside the payload (KERNEL 1.17, mixed overlap)
+    std::uint64_t offset = 0; ///< inline: of the first byte in the payload
+    std::uint64_t length = 0; ///< as the caller gave it
 };
 
 struct PayloadLayout {
@@ -53,8 +53,8 @@ struct PayloadPlace {
 /// Largest payload that the emulated DMA allocator gives.
 inline constexpr std::uint64_t max_payload = std::uint64_t{256} << 20;
 
-/// ErrorKind::invalid when the count of arguments is not that of the scalars, ErrorKind::quota (ENOMEM) when the payload
-/// would be over max_payload or an argument wraps around the address space.
+/// ErrorKind::invalid when the count of arguments is not that of the scalars, ErrorKind::quota (ENOMEM) when the
+/// payload would be over max_payload or an argument wraps around the address space.
 Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> arguments);
 
 /// Writes all tables into `payload`, which is zero-filled, `layout.size` bytes at least, and lies at `place`.
@@ -69,8 +69,8 @@ struct Delivery {
     std::span<const std::byte> bytes; ///< in the payload; as long as the DSP wants, not as the caller declared
 };
 
-/// Reads pv and length of every output without mapping again, as the kernel does. ErrorKind::invalid when the DSP made one
-/// leave `payload`, whose size is that of the whole pages: a real kernel would copy what lies behind it.
+/// Reads pv and length of every output without mapping again, as the kernel does. ErrorKind::invalid when the DSP made
+/// one leave `payload`, whose size is that of the whole pages: a real kernel would copy what lies behind it.
 Result<std::vector<Delivery>> deliveries(const PayloadLayout& layout, std::span<const LayoutArgument> arguments,
                                          PayloadPlace place, std::span<const std::byte> payload);
 /// fds that the DSP gives back, up to the first 0.

@@ -23,8 +23,9 @@ std::unexpected<Error> malformed(std::size_t index, std::string_view what) {
 Result<std::vector<PayloadArgument>> view_payload(Scalars scalars, std::span<const std::byte> payload) {
     const std::size_t count = scalars.arguments();
     if (payload.size() < meta_bytes(scalars))
-        return fail(ErrorKind::invalid, fmt::format("payload of a call: {} bytes cannot hold the tables of {} arguments",
-                                                    payload.size(), count));
+        return fail(
+            ErrorKind::invalid,
+            fmt::format("payload of a call: {} bytes cannot hold the tables of {} arguments", payload.size(), count));
     std::vector<PayloadArgument> arguments(count);
     for (std::size_t i = 0; i < count; ++i) {
         PayloadArgument& argument = arguments[i];

@@ -21,9 +21,13 @@ inline constexpr std::uint64_t page_bytes = 4096;
 inline constexpr std::size_t fd_list_entries = 16;
 
 /// First byte of the fd list: 16 u64 entries.
-constexpr std::size_t fd_list_offset(Scalars scalars) noexcept { return std::size_t{40} * scalars.arguments(); }
+constexpr std::size_t fd_list_offset(Scalars scalars) noexcept {
+    return std::size_t{40} * scalars.arguments();
+}
 /// Bytes of all tables; the inline data begins at the next multiple of 128.
-constexpr std::size_t meta_bytes(Scalars scalars) noexcept { return fd_list_offset(scalars) + 128 + 256; }
+constexpr std::size_t meta_bytes(Scalars scalars) noexcept {
+    return fd_list_offset(scalars) + 128 + 256;
+}
 
 /// One argument of a call.
 struct PayloadArgument {

@@ -1,0 +1,164 @@
+#include "kernel_side.hpp"
+
+#include "vdsp/wire/kernel_calls.hpp"
+
+#include <fstream>
+#include <iterator>
+#include <sys/mman.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+namespace fastrpc::vdsp::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto patience = std::chrono::seconds(20);
+constexpr std::uint64_t turn_us = 50'000;
+constexpr std::int32_t main_tid = 1000;
+
+std::uint64_t whole_pages(std::uint64_t size) {
+    return (size + 4095) / 4096 * 4096;
+}
+
+} // namespace
+
+Bytes bytes_of_text(std::string_view text) {
+    const auto bytes = std::as_bytes(std::span(text));
+    return {bytes.begin(), bytes.end()};
+}
+
+Bytes file_bytes(const char* path) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_FALSE(text.empty()) << path;
+    return bytes_of_text(text);
+}
+
+FakeMachine::~FakeMachine() {
+    while (!memory_.empty()) free(memory_.begin()->first);
+}
+
+void FakeMachine::respond(std::span<const std::byte> message) {
+    ASSERT_EQ(message.size(), sizeof(WireResponse));
+    const auto response = value_at<WireResponse>(message);
+    EXPECT_TRUE(answers.emplace(response.context, response.result).second) << "answered twice";
+}
+
+std::optional<DmaWindow> FakeMachine::window(std::uint64_t address) {
+    ++lookups;
+    auto after = memory_.upper_bound(address);
+    if (after == memory_.begin()) return std::nullopt;
+    const Memory& memory = std::prev(after)->second;
+    if (address - memory.address >= memory.size) return std::nullopt;
+    return DmaWindow{memory.address, memory.size, memory.fd, 0};
+}
+
+const Memory& FakeMachine::allocate(std::uint32_t sid, std::uint64_t size) {
+    Memory memory;
+    memory.size = whole_pages(std::max<std::uint64_t>(size, 1));
+    memory.address = (std::uint64_t{sid} << 32) + next_;
+    next_ += memory.size + 4096;
+    memory.fd = ::memfd_create("dma", MFD_CLOEXEC);
+    if (::ftruncate(memory.fd, static_cast<off_t>(memory.size)) != 0) ADD_FAILURE() << "ftruncate";
+    void* at = ::mmap(nullptr, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);
+    if (at == MAP_FAILED) throw std::bad_alloc();
+    memory.at = static_cast<std::byte*>(at);
+    return memory_.emplace(memory.address, memory).first->second;
+}
+
+void FakeMachine::free(std::uint64_t address) {
+    const auto found = memory_.find(address);
+    ::munmap(found->second.at, found->second.size);
+    ::close(found->second.fd);
+    memory_.erase(found);
+}
+
+Bytes Sent::out(std::size_t index) const {
+    const auto bytes = inline_bytes(layout, layout.scalars.in_buffers() + index, {payload->at, payload->size});
+    return {bytes.begin(), bytes.end()};
+}
+
+DspTest::DspTest() {
+    if (sd_event_new(&event) < 0) throw std::runtime_error("no event loop");
+}
+
+DspTest::~DspTest() {
+    dsp.reset();
+    sd_event_unref(event);
+}
+
+void DspTest::start(DspConfig config) {
+    config.pd_program = VDSP_PD;
+    dsp = make_dsp(std::move(config), machine, event);
+}
+
+void DspTest::run_until(const std::function<bool()>& done) {
+    for (const auto end = Clock::now() + patience; !done();) {
+        if (Clock::now() > end) throw std::runtime_error("the DSP did not answer in time; " + status());
+        sd_event_run(event, turn_us);
+        between();
+    }
+}
+
+Sent DspTest::send(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle, std::uint32_t scalars,
+                   std::vector<Arg> args) {
+    std::vector<LayoutArgument> arguments;
+    std::uint64_t pointer = 0x7000000000; // of arguments that lie apart, each on pages of its own
+    for (const Arg& arg : args) {
+        if (arg.memory != nullptr) {
+            arguments.push_back({.pointer = pointer + arg.offset,
+                                 .length = arg.length,
+                                 .fd = 9,
+                                 .mapped = true,
+                                 .dma = arg.memory->address,
+                                 .dma_size = arg.memory->size,
+                                 .vma_start = pointer});
+        } else {
+            arguments.push_back({.pointer = pointer, .length = arg.out != 0 ? arg.out : arg.in.size()});
+        }
+        pointer += 0x10000000;
+    }
+    Sent sent;
+    auto layout = lay_out(Scalars{scalars}, arguments);
+    if (!layout) throw std::runtime_error(layout.error().text);
+    sent.layout = std::move(*layout);
+    // Kernel calls travel in memory of the file's own SID; tests give each client the SID of its number.
+    const std::uint32_t sid = client != 0 ? static_cast<std::uint32_t>(client) : value_at<std::uint32_t>(args.at(0).in);
+    sent.payload = &machine.allocate(sid, sent.layout.size);
+    const std::span<std::byte> payload{sent.payload->at, sent.payload->size};
+    write_tables(sent.layout, arguments, {sent.payload->address, 0xffff000000000000}, payload);
+    for (std::size_t i = 0; i < args.size(); ++i)
+        if (args[i].memory == nullptr && !args[i].in.empty())
+            std::ranges::copy(args[i].in, inline_bytes(sent.layout, i, payload).begin());
+    sent.context = next_context_++ << 4 | pd;
+    dsp->receive({client, tid, sent.context, handle, scalars, sent.payload->address, sent.payload->size});
+    return sent;
+}
+
+std::int32_t DspTest::finish(const Sent& sent) {
+    run_until([&] { return answered(sent); });
+    return machine.answers.at(sent.context);
+}
+
+std::int32_t DspTest::attach(std::int32_t client, unsigned pd) {
+    return finish(send(0, pd, main_tid, 1, kernel_call::attach.word, {input(bytes_of_value(client))}));
+}
+
+std::int32_t DspTest::create(std::int32_t client, std::uint32_t attributes, std::string_view shell) {
+    const auto sid = static_cast<std::uint32_t>(client);
+    const Memory& init = machine.allocate(sid, 2U << 20);
+    const Memory& file = machine.allocate(sid, shell.size());
+    std::memcpy(file.at, shell.data(), shell.size());
+    const kernel_call::CreateBody body{client, 5, static_cast<std::uint32_t>(shell.size()), 1, attributes, 0};
+    const Scalars scalars = attributes == 0 ? kernel_call::create : kernel_call::create_attr;
+    return finish(send(0, 1, main_tid, 1, scalars.word,
+                       {input(bytes_of_value(body)), input(bytes_of_value("user")),
+                        shell.empty() ? input({}) : shared(file, 0, shell.size()),
+                        input(bytes_of_value(kernel_call::Page{init.address, init.size}))}));
+}
+
+std::int32_t DspTest::release(std::int32_t client, unsigned pd) {
+    return finish(send(0, pd, main_tid, 1, kernel_call::release.word, {input(bytes_of_value(client))}));
+}
+
+} // namespace fastrpc::vdsp::test

@@ -1,0 +1,117 @@
+// The kernel's place in tests of the DSP half: memory, payloads and kernel calls, on a loop that the test drives.
+#pragma once
+
+#include "ipc/aee.hpp"
+#include "vdsp/dsp/dsp.hpp"
+#include "vdsp/wire/payload_layout.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <gtest/gtest.h>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fastrpc::vdsp::test {
+
+using Bytes = std::vector<std::byte>;
+
+Bytes bytes_of_text(std::string_view text); ///< without a NUL
+Bytes file_bytes(const char* path);
+template<class T>
+Bytes bytes_of_value(const T& value) {
+    Bytes bytes(sizeof value);
+    std::memcpy(bytes.data(), &value, sizeof value);
+    return bytes;
+}
+template<class T>
+T value_at(std::span<const std::byte> bytes, std::size_t offset = 0) {
+    T value{};
+    if (bytes.size() < offset + sizeof value)
+        ADD_FAILURE() << "only " << bytes.size() << " bytes";
+    else
+        std::memcpy(&value, bytes.data() + offset, sizeof value);
+    return value;
+}
+
+/// DMA memory with a mapping of our own.
+struct Memory {
+    std::uint64_t address = 0;
+    std::uint64_t size = 0;
+    int fd = -1;
+    std::byte* at = nullptr;
+};
+
+class FakeMachine final : public Machine {
+public:
+    ~FakeMachine() override;
+    void respond(std::span<const std::byte> message) override;
+    std::optional<DmaWindow> window(std::uint64_t address) override;
+    const Memory& allocate(std::uint32_t sid, std::uint64_t size);
+    void free(std::uint64_t address);
+
+    std::map<std::uint64_t, std::int32_t> answers; ///< context -> result
+    std::uint64_t lookups = 0;
+
+private:
+    std::map<std::uint64_t, Memory> memory_;
+    std::uint64_t next_ = 0x10000000;
+};
+
+/// One argument of a call: bytes to copy in, a capacity to copy out, or a run of shared memory.
+struct Arg {
+    Bytes in;
+    std::size_t out = 0;
+    const Memory* memory = nullptr;
+    std::uint64_t offset = 0, length = 0;
+};
+inline Arg input(Bytes bytes) {
+    return {.in = std::move(bytes)};
+}
+inline Arg output(std::size_t size) {
+    return {.out = size};
+}
+inline Arg shared(const Memory& memory, std::uint64_t offset, std::uint64_t length) {
+    return {.memory = &memory, .offset = offset, .length = length};
+}
+
+struct Sent {
+    std::uint64_t context = 0;
+    const Memory* payload = nullptr;
+    PayloadLayout layout;
+    [[nodiscard]] Bytes out(std::size_t index) const; ///< inline output, by its number among the outputs
+};
+
+inline constexpr std::string_view unsigned_shell = "FASTRPC-VDSP-SHELL unsigned 3\npadding";
+
+/// A DSP on a loop. Every wait fails the test after 20 s.
+class DspTest : public ::testing::Test {
+protected:
+    DspTest();
+    ~DspTest() override;
+
+    void start(DspConfig config = {});
+    void run_until(const std::function<bool()>& done);
+    /// Sends; `pd` are the PD bits. Inputs first, as the scalars say.
+    Sent send(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle, std::uint32_t scalars,
+              std::vector<Arg> args = {});
+    bool answered(const Sent& sent) const { return machine.answers.contains(sent.context); }
+    std::int32_t finish(const Sent& sent);
+    std::int32_t attach(std::int32_t client, unsigned pd = 0);
+    std::int32_t create(std::int32_t client, std::uint32_t attributes = attribute::unsigned_module,
+                        std::string_view shell = unsigned_shell);
+    std::int32_t release(std::int32_t client, unsigned pd = 1);
+    std::string status() { return dsp->status_json(); }
+
+    sd_event* event = nullptr;
+    FakeMachine machine;
+    std::unique_ptr<DspHalf> dsp;
+    std::function<void()> between = [] {}; ///< runs after each turn of the loop
+
+private:
+    std::uint64_t next_context_ = 1;
+};
+
+} // namespace fastrpc::vdsp::test

@@ -1,0 +1,117 @@
+#include "vdsp/driver/soc.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <fmt/core.h>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace fastrpc::vdsp {
+
+namespace {
+
+using Json = nlohmann::json;
+
+std::unexpected<Error> bad(std::string text) {
+    return fail(ErrorKind::invalid, "SoC description: " + std::move(text));
+}
+
+std::optional<std::uint32_t> number(std::string_view text) {
+    const int base = text.starts_with("0x") ? 16 : 10;
+    if (base == 16) text.remove_prefix(2);
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+std::optional<std::uint32_t> number(const Json& value) {
+    if (value.is_string()) return number(std::string_view(value.get_ref<const std::string&>()));
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > 0xFFFFFFFFU) return std::nullopt;
+    return value.get<std::uint32_t>();
+}
+
+Result<SocDomain> parse_domain(const Json& entry) {
+    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string())
+        return bad("each of \"domains\" is an object with a \"name\"");
+    const auto name = entry["name"].get<std::string>();
+    const auto domain = domain_from(name);
+    if (!domain)
+        return bad(fmt::format("unknown domain \"{}\"; known: adsp, mdsp, sdsp, cdsp, cdsp1, gdsp0, gdsp1", name));
+    SocDomain result{.domain = *domain};
+    for (const auto& [key, value] : entry.items()) {
+        if (key == "slots") {
+            const auto slots = number(value);
+            if (!slots || *slots < 1 || *slots > 14) return bad(name + ": \"slots\" is a number from 1 to 14");
+            result.slots = *slots;
+        } else if (key == "secure") {
+            if (!value.is_boolean()) return bad(name + ": \"secure\" is true or false");
+            result.secure = value.get<bool>();
+        } else if (key == "attributes") {
+            if (!value.is_object()) return bad(name + ": \"attributes\" is an object");
+            for (const auto& [id_text, attribute] : value.items()) {
+                const auto id = number(std::string_view(id_text));
+                const auto number_value = number(attribute);
+                if (!id || *id < 1 || *id > 255 || !number_value)
+                    return bad(
+                        fmt::format("{}: attribute \"{}\": ids are 1 to 255, values 32-bit numbers", name, id_text));
+                result.attributes[*id] = *number_value;
+            }
+        } else if (key != "name") {
+            return bad(fmt::format("{}: unknown key \"{}\"", name, key));
+        }
+    }
+    return result;
+}
+
+} // namespace
+
+Result<Soc> parse_soc(std::string_view text) {
+    const Json root = Json::parse(text, nullptr, false);
+    if (!root.is_object()) return bad("not a JSON object");
+    Soc soc;
+    for (const auto& [key, value] : root.items()) {
+        if (key == "domains") {
+            if (!value.is_array()) return bad("\"domains\" is a list");
+            for (const Json& entry : value) {
+                auto domain = parse_domain(entry);
+                if (!domain) return std::unexpected(domain.error());
+                const auto same = [&](const SocDomain& other) { return other.domain == domain->domain; };
+                if (std::ranges::any_of(soc.domains, same))
+                    return bad(fmt::format("domain \"{}\" stands there twice", to_string(domain->domain)));
+                soc.domains.push_back(std::move(*domain));
+            }
+        } else if (key == "heaps") {
+            soc.heaps.clear();
+            if (!value.is_array()) return bad("\"heaps\" is a list of names");
+            for (const Json& heap : value) {
+                if (!heap.is_string() || heap.get_ref<const std::string&>().empty() ||
+                    heap.get_ref<const std::string&>().contains('/'))
+                    return bad("\"heaps\" is a list of names below /dev/dma_heap");
+                soc.heaps.push_back(heap.get<std::string>());
+            }
+        } else if (key == "kernel_timeout_ms") {
+            const auto timeout = number(value);
+            if (!timeout || *timeout == 0) return bad("\"kernel_timeout_ms\" is a number above 0");
+            soc.kernel_timeout_ms = *timeout;
+        } else {
+            return bad(fmt::format("unknown key \"{}\"", key));
+        }
+    }
+    if (soc.domains.empty()) return bad("\"domains\" names no domain");
+    return soc;
+}
+
+Result<Soc> load_soc(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return fail_errno("SoC description " + path, errno);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    auto soc = parse_soc(text);
+    if (!soc) soc.error().text = path + ": " + soc.error().text;
+    return soc;
+}
+
+} // namespace fastrpc::vdsp

@@ -1,0 +1,276 @@
+#include "vdsp/dsp/pd/runtime.hpp"
+
+#include "base/log.hpp"
+#include "ipc/aee.hpp"
+#include "ipc/pack.hpp"
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <fmt/core.h>
+#include <thread>
+
+namespace fastrpc::vdsp {
+namespace {
+
+// Handles of fixed services, USERSPACE 4.1.
+constexpr std::uint32_t remotectl_0 = 0, listener_0 = 3, process_control = 4, adspmsgd = 5, perf_0 = 6, listener_1 = 7,
+                        remotectl_1 = 8, perf_1 = 9;
+// Interfaces with suffix 1 have open and close as methods 0 and 1, so that theirs begin at 2.
+constexpr unsigned first_of_old = 0, first_of_new = 2;
+
+std::int32_t bad_parameter() {
+    return aee::on_dsp(aee::bad_parm);
+}
+std::int32_t unsupported() {
+    return aee::on_dsp(aee::unsupported);
+}
+
+// To an absolute time, so that the DSP's time does not grow with the host's own.
+void spend(std::uint32_t us) {
+    if (us == 0) return;
+    constexpr long second_ns = 1'000'000'000;
+    timespec until{};
+    ::clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += us / 1'000'000;
+    until.tv_nsec += static_cast<long>(us % 1'000'000) * 1000;
+    if (until.tv_nsec >= second_ns) {
+        until.tv_nsec -= second_ns;
+        ++until.tv_sec;
+    }
+    while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
+    }
+}
+
+} // namespace
+
+Runtime::Client::Client(Runtime& runtime) :
+    listener(runtime.reverse_calls_), modules(listener, runtime.config_.domain, runtime.config_.is_user,
+                                              [&runtime](const LoadReport& report) { runtime.report(report); }) {}
+
+Runtime::Runtime(const PdConfig& config, UniqueFd socket) :
+    config_(config), socket_(std::move(socket)), windows_(socket_.get()), latency_us_(config.latency_us) {}
+
+void Runtime::serve() {
+    if (!send_frame(socket_.get(), pd_header(PdOp::ready))) return;
+    alignas(FrameHeader) std::array<std::byte, max_pd_datagram> storage;
+    for (;;) {
+        const auto frame = receive_frame(socket_.get(), storage, 1);
+        if (!frame) {
+            // The guest OS went away, or broke its own protocol.
+            if (frame.error().kind != ErrorKind::lost) log::error(frame.error().text);
+            return;
+        }
+        if (!take(*frame)) return;
+    }
+}
+
+// False when the PD is to leave.
+bool Runtime::take(const Frame& frame) {
+    switch (static_cast<PdOp>(frame.header.opcode)) {
+    case PdOp::request:
+        if (const auto request = value_of<WireRequest>(frame.payload)) start(*request);
+        return true;
+    case PdOp::window:
+        if (const auto window = value_of<WindowMessage>(frame.payload); window && frame.fds.size() == 1)
+            windows_.answer(frame.header.cookie, *window, frame.fds.front());
+        return true;
+    case PdOp::fault:
+        windows_.fault(frame.header.cookie);
+        return true;
+    case PdOp::unmapped:
+        if (const auto address = value_of<std::uint64_t>(frame.payload)) windows_.unmapped(*address);
+        return true;
+    case PdOp::latency:
+        if (const auto us = value_of<std::uint32_t>(frame.payload)) latency_us_ = *us;
+        return true;
+    case PdOp::client_gone:
+        if (const auto client = value_of<std::int32_t>(frame.payload)) client_gone(*client);
+        return true;
+    case PdOp::end:
+        return false;
+    default:
+        log::error(fmt::format("the guest OS sent an unknown message {}", frame.header.opcode));
+        return false;
+    }
+}
+
+std::shared_ptr<Runtime::Client> Runtime::client_of(std::int32_t id) {
+    const std::lock_guard lock(mutex_);
+    auto& client = clients_[id];
+    if (!client) client = std::make_shared<Client>(*this);
+    return client;
+}
+
+void Runtime::client_gone(std::int32_t id) {
+    std::shared_ptr<Client> client;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = clients_.find(id);
+        if (found == clients_.end()) return;
+        client = std::move(found->second);
+        clients_.erase(found);
+    }
+    client->exiting = true;
+    client->listener.close();
+}
+
+void Runtime::respond(std::uint64_t context, std::int32_t result) {
+    const ResponseMessage response{context, result, 0, calls_, reverse_calls_};
+    const Status sent = send_frame(socket_.get(), pd_header(PdOp::response), bytes_of(response));
+    if (!sent && sent.error().kind != ErrorKind::lost) log::error(sent.error().text);
+}
+
+// On the thread that reads the socket, so that a call belongs to the client that had its number when it was sent.
+void Runtime::start(const WireRequest& request) {
+    const bool started = threads_.submit(request.client, request.tid,
+                                         [this, client = client_of(request.client), request] { run(client, request); });
+    if (!started) respond(request.context, aee::on_dsp(aee::no_memory));
+}
+
+void Runtime::run(const std::shared_ptr<Client>& client, const WireRequest& request) {
+    std::int32_t result = aee::on_dsp(aee::bad_state);
+    if (!client->exiting) {
+        Call call;
+        result = open_call(request, windows_, call);
+        // The memory of a client goes with it: then that is what the call failed for.
+        if (result != aee::success && client->exiting)
+            result = aee::on_dsp(aee::bad_state);
+        else if (result == aee::success)
+            result = dispatch(client, call);
+    }
+    respond(request.context, result);
+}
+
+std::int32_t Runtime::dispatch(const std::shared_ptr<Client>& client, const Call& call) {
+    const std::uint32_t handle = call.request.handle;
+    if (handle >= first_module_handle) return invoke(client, call);
+    switch (handle) {
+    case remotectl_0:
+        return remotectl(*client, call, first_of_old);
+    case remotectl_1:
+        return config_.old_firmware ? aee::on_dsp(aee::failed) : remotectl(*client, call, first_of_new);
+    case listener_0:
+        return listen(*client, call, first_of_old);
+    case listener_1:
+        return config_.old_firmware ? aee::on_dsp(aee::rpc) : listen(*client, call, first_of_new);
+    case process_control:
+        return current_process(*client, call);
+    case adspmsgd:
+    case perf_0:
+    case perf_1:
+        return unsupported();
+    default:
+        return aee::no_such;
+    }
+}
+
+// The methods before init2 are obsolete (USERSPACE 4.2).
+std::int32_t Runtime::listen(Client& client, const Call& call, unsigned first) {
+    constexpr unsigned init2 = 3, next2 = 4, get_in_bufs2 = 5;
+    const unsigned method = call.scalars.method();
+    if (method == first + init2) return client.listener.init2(call);
+    if (method == first + next2) return client.listener.next2(call);
+    if (method == first + get_in_bufs2) return client.listener.get_in_bufs2(call);
+    return unsupported();
+}
+
+std::int32_t Runtime::remotectl(Client& client, const Call& call, unsigned first) {
+    constexpr unsigned open = 0, close = 1, grow_heap = 2, set_param = 3;
+    const unsigned method = call.scalars.method();
+    if (method == first + open) return open_module(client, call);
+    if (method == first + close) return close_module(client, call);
+    if (method == first + grow_heap)
+        return call.shaped(1, 0) && call.in(0).size() >= 8 ? aee::success : bad_parameter();
+    if (method == first + set_param) {
+        if (!call.shaped(2, 0)) return bad_parameter();
+        const auto in = leading<std::array<std::uint32_t, 2>>(call.in(0));
+        return in && call.in(1).size() / sizeof(std::uint32_t) >= (*in)[1] ? aee::success : bad_parameter();
+    }
+    return unsupported();
+}
+
+// A module that does not open is no failed call: the reason is in dlErr and the text.
+std::int32_t Runtime::open_module(Client& client, const Call& call) {
+    if (!call.shaped(2, 2)) return bad_parameter();
+    const auto in = leading<std::array<std::uint32_t, 2>>(call.in(0));
+    if (!in || (*in)[0] == 0 || (*in)[0] > call.in(1).size() || (*in)[1] > call.out(1).size() || call.out(0).size() < 8)
+        return bad_parameter();
+    const std::string given(reinterpret_cast<const char*>(call.in(1).data()), (*in)[0]);
+    if (given.back() != '\0') return bad_parameter();
+    const auto opened = client.modules.open(given.c_str());
+    const std::uint32_t handle = opened ? *opened : 0;
+    const std::int32_t dl_error = opened ? 0 : opened.error().dl_error;
+    put(call.out(0), std::array{handle, static_cast<std::uint32_t>(dl_error)});
+    put_text(call.out(1).first((*in)[1]), opened ? std::string_view() : std::string_view(opened.error().text));
+    return aee::success;
+}
+
+std::int32_t Runtime::close_module(Client& client, const Call& call) {
+    if (!call.shaped(1, 2)) return bad_parameter();
+    const auto in = leading<std::array<std::uint32_t, 2>>(call.in(0));
+    if (!in || (*in)[1] > call.out(1).size() || call.out(0).size() < 4) return bad_parameter();
+    const auto closed = client.modules.close((*in)[0]);
+    put(call.out(0), closed ? std::int32_t{0} : closed.error().dl_error);
+    put_text(call.out(1).first((*in)[1]), closed ? std::string_view() : std::string_view(closed.error().text));
+    return aee::success;
+}
+
+std::int32_t Runtime::current_process(Client& client, const Call& call) {
+    constexpr unsigned exit = 2, thread_exit = 3;
+    const unsigned method = call.scalars.method();
+    if (method != exit && method != thread_exit) return unsupported();
+    if (!call.shaped(0, 0)) return bad_parameter();
+    if (method == exit) {
+        client.exiting = true;
+        client.listener.close();
+    }
+    return aee::success;
+}
+
+std::int32_t Runtime::invoke(const std::shared_ptr<Client>& client, const Call& call) {
+    const std::shared_ptr<OpenModule> module = client->modules.find(call.request.handle);
+    if (!module) return aee::no_such;
+    if (!module->library) return register_listener(client, call, module->name);
+    constexpr unsigned open = 0, close = 1;
+    const unsigned method = call.scalars.method();
+    if (method == open && call.scalars != Scalars::make(open, 2, 0, 0, 1)) return bad_parameter();
+    if (method == close && call.scalars != Scalars::make(close, 0, 0, 1, 0)) return bad_parameter();
+    std::array<fastrpc_skel_arg, max_arguments> arguments;
+    for (std::size_t i = 0; i < call.arguments.size(); ++i) {
+        const CallArgument& argument = call.arguments[i];
+        if (i < call.scalars.buffers())
+            arguments.at(i).buffer = {argument.bytes.data(), argument.bytes.size()};
+        else
+            arguments.at(i).handle = argument.handle;
+    }
+    spend(latency_us_);
+    const std::int32_t result = module->entry(module->handle, call.scalars.word, arguments.data());
+    ++calls_;
+    return result;
+}
+
+// "This process serves reverse calls": the image then looks once for its configuration, beside the call, since a host
+// may start to listen only after it registered (USERSPACE 4.3).
+std::int32_t Runtime::register_listener(const std::shared_ptr<Client>& client, const Call& call,
+                                        std::string_view name) {
+    const unsigned method = name == "adsp_default_listener" ? first_of_old : first_of_new;
+    if (call.scalars.method() != method) return unsupported();
+    if (!call.shaped(0, 0)) return bad_parameter();
+    if (client->announced.exchange(true)) return aee::success;
+    std::thread([client] {
+        HostFiles files(client->listener, true);
+        // A missing file is normal, and so is a host that left in the meantime.
+        if (const auto config = files.open("oemconfig.so")) (void)files.close(*config);
+    }).detach();
+    return aee::success;
+}
+
+void Runtime::report(const LoadReport& report) {
+    Packer packer;
+    packer.text(report.uri).text(report.file).u64(report.size).text(report.sha256).u32(report.reads);
+    const Status sent = send_frame(socket_.get(), pd_header(PdOp::loaded), packer.bytes());
+    if (!sent) log::error(sent.error().text);
+}
+
+} // namespace fastrpc::vdsp

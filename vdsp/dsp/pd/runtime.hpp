@@ -1,0 +1,72 @@
+// The firmware of one PD: every call that reaches it, by handle (USERSPACE 4.1).
+#pragma once
+
+#include "vdsp/dsp/pd/call.hpp"
+#include "vdsp/dsp/pd/listener.hpp"
+#include "vdsp/dsp/pd/modules.hpp"
+#include "vdsp/dsp/pd/threads.hpp"
+#include "vdsp/dsp/pd/windows.hpp"
+
+#include "base/unique_fd.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace fastrpc::vdsp {
+
+struct PdConfig {
+    Domain domain = Domain::cdsp;
+    bool is_user = true;
+    std::uint32_t latency_us = 0;
+    bool old_firmware = false;
+};
+
+class Runtime {
+public:
+    /// `socket` leads to the guest OS.
+    Runtime(const PdConfig& config, UniqueFd socket);
+
+    /// Says that the PD runs, then serves until the guest OS ends it or goes away.
+    void serve();
+
+private:
+    /// What one client has in this PD. A user PD has one client, a static PD has many.
+    struct Client {
+        Client(Runtime& runtime);
+        Listener listener;
+        Modules modules;
+        std::atomic<bool> exiting = false; ///< adsp_current_process exit, or released
+        std::atomic<bool> announced = false;
+    };
+
+    bool take(const Frame& frame);
+    std::shared_ptr<Client> client_of(std::int32_t id);
+    void client_gone(std::int32_t id);
+    void start(const WireRequest& request);
+    void run(const std::shared_ptr<Client>& client, const WireRequest& request);
+    void respond(std::uint64_t context, std::int32_t result);
+    std::int32_t dispatch(const std::shared_ptr<Client>& client, const Call& call);
+    std::int32_t listen(Client& client, const Call& call, unsigned first);
+    std::int32_t remotectl(Client& client, const Call& call, unsigned first);
+    std::int32_t open_module(Client& client, const Call& call);
+    std::int32_t close_module(Client& client, const Call& call);
+    std::int32_t current_process(Client& client, const Call& call);
+    std::int32_t invoke(const std::shared_ptr<Client>& client, const Call& call);
+    std::int32_t register_listener(const std::shared_ptr<Client>& client, const Call& call, std::string_view name);
+    void report(const LoadReport& report);
+
+    PdConfig config_;
+    UniqueFd socket_;
+    Windows windows_;
+    Threads threads_;
+    std::atomic<std::uint32_t> latency_us_;
+    std::atomic<std::uint64_t> calls_ = 0, reverse_calls_ = 0;
+    std::mutex mutex_; ///< guards clients_
+    std::map<std::int32_t, std::shared_ptr<Client>> clients_;
+};
+
+} // namespace fastrpc::vdsp

@@ -1,0 +1,121 @@
+/* Which mapping of the program an address lies in: the driver counts from its start (KERNEL 1.11.5).
+ *
+ * A fresh mapping of a buffer from its offset 0 is one mapping of the kernel's for sure, until something touches its
+ * range; those are kept in a table. For any other address the kernel is asked.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { table_size = 1024, page = 4096, unlikely_word = 0x5eedf00d };
+
+struct range {
+    uint64_t start;
+    uint64_t end;
+};
+static struct range table[table_size];
+static _Atomic unsigned used;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void fork_prepare(void) {
+    pthread_mutex_lock(&lock);
+}
+static void fork_done(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+__attribute__((constructor)) static void set_up(void) {
+    pthread_atfork(fork_prepare, fork_done, fork_done);
+}
+
+static void remember(uint64_t start, uint64_t end) {
+    pthread_mutex_lock(&lock);
+    if (used < table_size) table[used++] = (struct range){.start = start, .end = end};
+    pthread_mutex_unlock(&lock);
+}
+
+void shim_unmapped(const void* address, size_t length) {
+    if (atomic_load_explicit(&used, memory_order_relaxed) == 0) return;
+    const uint64_t start = (uint64_t)address;
+    const uint64_t end = start + length;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < used;) { /* neighbours too: a change of protection can join mappings */
+        if (table[i].start <= end && table[i].end >= start)
+            table[i] = table[--used];
+        else
+            ++i;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void shim_mapped(void* address, size_t length, bool whole_buffer) {
+    const uint64_t start = (uint64_t)address;
+    shim_unmapped((const char*)address + 1, length > 2 ? length - 2 : 0); /* not its neighbours */
+    if (whole_buffer) remember(start, start + ((length + page - 1) & ~(size_t)(page - 1)));
+}
+
+/* Reads /proc/self/maps: "start-end perms offset ..." per line. */
+static uint64_t ask_kernel(uint64_t address) {
+    char buffer[4096];
+    uint64_t number = 0;
+    uint64_t start = 0;
+    enum { in_start, in_end, in_rest } at = in_start;
+    long got;
+    const int fd = (int)SHIM_CALL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+    if (fd < 0) return VDSP_NO_VMA;
+    uint64_t result = VDSP_NO_VMA;
+    while (result == VDSP_NO_VMA && (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
+        for (long i = 0; i < got && result == VDSP_NO_VMA; ++i) {
+            const char c = buffer[i];
+            if (c == '\n') {
+                at = in_start;
+                number = 0;
+            } else if (at == in_start && c == '-') {
+                start = number;
+                number = 0;
+                at = in_end;
+            } else if (at == in_end && c == ' ') {
+                at = in_rest;
+                if (address >= start && address < number) {
+                    result = start;
+                    remember(start, number);
+                }
+            } else if (at != in_rest) {
+                number = number << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+            }
+        }
+    }
+    SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
+    return result;
+}
+
+uint64_t shim_vma_start(uint64_t address) {
+    uint64_t result = VDSP_NO_VMA;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < used && result == VDSP_NO_VMA; ++i)
+        if (address >= table[i].start && address < table[i].end) result = table[i].start;
+    pthread_mutex_unlock(&lock);
+    return result != VDSP_NO_VMA ? result : ask_kernel(address);
+}
+
+bool shim_readable(uint64_t address, size_t length) {
+    const uint64_t here = (uint64_t)__builtin_frame_address(0) / page;
+    const struct timespec at_once = {0};
+    if (length == 0) return true;
+    if (address + length < address) return false;
+    for (uint64_t number = address / page; number <= (address + length - 1) / page; ++number) {
+        if (number == here || number == here + 1) continue; /* our own stack frame, and most likely our caller's */
+        /* The kernel reads the word and finds something else (EAGAIN), or nothing to read (EFAULT). */
+        const uint64_t word = number == address / page ? address & ~(uint64_t)3 : number * page;
+        if (SHIM_CALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, unlikely_word, &at_once, 0, 0) == -EFAULT) return false;
+    }
+    return true;
+}
