@@ -1,0 +1,53 @@
+#include "broker/broker.hpp"
+
+#include "base/log.hpp"
+#include "broker/bus_reply.hpp"
+
+namespace fastrpc::broker {
+
+Broker::Broker(sd_event* loop, sd_bus* bus, Policy policy, std::string session_socket) :
+    bus_(bus), policy_(std::move(policy)), identities_(bus, [this](const std::string& name) { manager_.forget(name); }),
+    objects_(bus, identities_), registry_(quotas_, objects_),
+    manager_({loop, bus, policy_, identities_, quotas_, registry_, std::move(session_socket)}) {}
+
+Result<std::unique_ptr<Broker>> Broker::start(sd_event* loop, sd_bus* bus, Policy policy, UniqueFd control,
+                                              BrokerOptions options) {
+    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(policy), std::move(options.session_socket)));
+    if (Status published = broker->publish(); !published) return std::unexpected(published.error());
+    auto listener = ControlListener::start(loop, std::move(control), std::move(options.host_uids),
+                                           [raw = broker.get()](std::unique_ptr<HostLink>& link, Description about) {
+                                               return raw->registry_.adopt(link, std::move(about));
+                                           });
+    if (!listener) return std::unexpected(listener.error());
+    broker->listener_ = std::move(*listener);
+    return broker;
+}
+
+Status Broker::publish() {
+    const auto on_call = [](sd_bus_message* call, void* data, sd_bus_error*) noexcept {
+        return static_cast<Broker*>(data)->gate(call);
+    };
+    if (const int added = ::sd_bus_add_filter(bus_, out(gate_), on_call, this); added < 0)
+        return fail_errno("watching the bus", -added);
+    for (const Status& done : {identities_.start(), objects_.publish(registry_), manager_.publish()})
+        if (!done) return done;
+    return {};
+}
+
+int Broker::gate(sd_bus_message* call) {
+    const char* sender = ::sd_bus_message_get_sender(call);
+    if (::sd_bus_message_is_method_call(call, nullptr, nullptr) <= 0 || sender == nullptr) return 0;
+    if (identities_.find(sender) != nullptr) return 0;
+    const Status asked = identities_.look_up(sender, [this, held = MessageRef(call)](const Status& known) {
+        if (!known) {
+            reply_error(held.get(), known.error());
+            return;
+        }
+        if (const int queued = ::sd_bus_enqueue_for_read(bus_, held.get()); queued < 0)
+            reply_error(held.get(), "InternalError",
+                        "the call could not wait for your identity: " + errno_text(-queued));
+    });
+    return asked ? 1 : reply_error(call, asked.error());
+}
+
+} // namespace fastrpc::broker

@@ -1,0 +1,48 @@
+// fastrpcd put together: one event loop, one bus connection, and the parts in the order in which they need each other.
+#pragma once
+
+#include "broker/control_listener.hpp"
+#include "broker/identities.hpp"
+#include "broker/manager.hpp"
+#include "broker/objects.hpp"
+#include "broker/registry.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+
+namespace fastrpc::broker {
+
+struct BrokerOptions {
+    std::string session_socket;
+    std::set<std::uint32_t> host_uids; ///< users that hosts run as
+};
+
+class Broker {
+public:
+    /// Publishes everything; `control` listens. The loop, the bus and this object end in the opposite order.
+    static Result<std::unique_ptr<Broker>> start(sd_event* loop, sd_bus* bus, Policy policy, UniqueFd control,
+                                                 BrokerOptions options);
+    Broker(const Broker&) = delete;
+    Broker& operator=(const Broker&) = delete;
+
+private:
+    Broker(sd_event* loop, sd_bus* bus, Policy policy, std::string session_socket);
+    Status publish();
+    /// The gate that every call passes first: a call whose sender is not known yet waits here, without blocking
+    /// anything, and is then dispatched as if it came just now. So handlers never wait for an identity.
+    int gate(sd_bus_message* call);
+
+    sd_bus* bus_;
+    Policy policy_;
+    Quotas quotas_;
+    Identities identities_;
+    BusObjects objects_;
+    Registry registry_;
+    Manager manager_;
+    std::unique_ptr<ControlListener> listener_;
+    Slot gate_;
+};
+
+} // namespace fastrpc::broker

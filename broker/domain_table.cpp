@@ -1,0 +1,67 @@
+// org.fastrpc1.Domain and org.fastrpc1.ProtectionDomain.
+#include "broker/object_tables.hpp"
+#include "broker/registry.hpp"
+
+#include <string>
+
+namespace fastrpc::broker {
+namespace {
+
+// "cdsp1" is the DSP with index 1 of kind "cdsp".
+std::string class_of(const DomainEntry& entry) {
+    std::string name(to_string(entry.domain));
+    if (name.back() == '0' || name.back() == '1') name.pop_back();
+    return name;
+}
+
+template<auto Read>
+constexpr auto of_domain = get<DomainEntry, Read>;
+template<auto Read>
+constexpr auto of_pd = get<ProtectionDomain, Read>;
+
+int get_pd_usage(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
+    const auto& pd = *static_cast<ProtectionDomain*>(data);
+    if (!pd.link) return reply_error(call, {ErrorKind::offline, 0, "the host of this PD is away: " + pd.about.reason});
+    pd.link->query([held = MessageRef(call)](const Result<Counters>& counters) {
+        if (!counters)
+            reply_error(held.get(), counters.error());
+        else
+            reply_with(held.get(), [&](sd_bus_message* reply) { return Dictionary(reply).add(*counters).close(); });
+    });
+    return 1;
+}
+
+constexpr std::uint64_t fixed = SD_BUS_VTABLE_PROPERTY_CONST;
+constexpr std::uint64_t changes = SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE;
+
+} // namespace
+
+// clang-format off
+const sd_bus_vtable domain_table[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Name", "s", of_domain<[](const DomainEntry& d) { return to_string(d.domain); }>, 0, fixed),
+    SD_BUS_PROPERTY("Kind", "s", of_domain<class_of>, 0, fixed),
+    SD_BUS_PROPERTY("Index", "u", of_domain<[](const DomainEntry& d) { return std::uint32_t{to_string(d.domain).back() == '1'}; }>, 0, fixed),
+    SD_BUS_PROPERTY("Backend", "s", of_domain<[](const DomainEntry&) { return std::string_view("fastrpc"); }>, 0, fixed),
+    SD_BUS_PROPERTY("UnsignedSupported", "b", of_domain<[](const DomainEntry& d) { return has_unsigned(d.domain); }>, 0, fixed),
+    SD_BUS_PROPERTY("State", "s", of_domain<&DomainEntry::state>, 0, changes),
+    SD_BUS_PROPERTY("Generation", "t", of_domain<&DomainEntry::generation>, 0, changes),
+    SD_BUS_PROPERTY("SessionsUsed", "u", of_domain<&DomainEntry::sessions_used>, 0, changes),
+    SD_BUS_PROPERTY("Problems", "as", of_domain<&DomainEntry::problems>, 0, changes),
+    SD_BUS_VTABLE_END};
+
+const sd_bus_vtable pd_table[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_PROPERTY("Kind", "s", of_pd<[](const ProtectionDomain& p) { return to_string(p.about.kind); }>, 0, fixed),
+    SD_BUS_PROPERTY("Static", "b", of_pd<[](const ProtectionDomain& p) { return is_static(p.about.kind); }>, 0, fixed),
+    SD_BUS_PROPERTY("State", "s", of_pd<[](const ProtectionDomain& p) { return to_string(p.about.state); }>, 0, changes),
+    SD_BUS_PROPERTY("Reason", "s", of_pd<[](const ProtectionDomain& p) { return p.about.reason; }>, 0, changes),
+    SD_BUS_PROPERTY("Generation", "t", of_pd<[](const ProtectionDomain& p) { return p.about.generation; }>, 0, changes),
+    SD_BUS_PROPERTY("Restarts", "u", of_pd<[](const ProtectionDomain& p) { return p.about.restarts; }>, 0, changes),
+    SD_BUS_PROPERTY("Pid", "u", of_pd<[](const ProtectionDomain& p) { return p.about.pid; }>, 0, changes),
+    SD_BUS_PROPERTY("Node", "s", of_pd<[](const ProtectionDomain& p) { return p.about.node; }>, 0, changes),
+    SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", usage), get_pd_usage, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_VTABLE_END};
+// clang-format on
+
+} // namespace fastrpc::broker

@@ -1,0 +1,89 @@
+// The broker's end of a control connection: one host, seen as messages (ipc/control.hpp).
+//
+// The socket never blocks: what cannot be sent at once means that the host does not read, and is an error. Everything
+// that arrives is checked here; what breaks the protocol ends the connection and nothing else.
+#pragma once
+
+#include "base/unique_fd.hpp"
+#include "broker/event.hpp"
+#include "ipc/control.hpp"
+#include "ipc/frame.hpp"
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace fastrpc::broker {
+
+struct HostReady {
+    Description about;
+};
+struct HostDescribes { ///< answer with accept() or reject()
+    Description about;
+};
+struct HostState {
+    Description about;
+};
+struct HostGone { ///< the connection is over: end of file, or the host broke the protocol
+    Error error;
+};
+using HostMessage = std::variant<HostReady, FailedMessage, HostDescribes, HostState, ByeMessage, HostGone>;
+
+class HostLink {
+public:
+    using Handler = std::function<void(HostMessage)>;
+    using CountersWaiter = std::function<void(const Result<Counters>&)>;
+
+    /// `socket` is a connected SEQPACKET socket; it becomes nonblocking.
+    static Result<std::unique_ptr<HostLink>> open(sd_event* loop, UniqueFd socket, Handler handler);
+    /// Questions that are still open are answered with ErrorKind::lost.
+    ~HostLink();
+    HostLink(const HostLink&) = delete;
+    HostLink& operator=(const HostLink&) = delete;
+
+    /// Who hears of messages from now on. The handler may destroy this link.
+    void set_handler(Handler handler);
+
+    Status start(const StartMessage& message, std::span<const int> fds);
+    Status accept();
+    Status reject(const Error& error);
+    Status terminate(std::string_view reason);
+
+    /// Asks for the counters; ErrorKind::timeout after `query_timeout`. All who ask while a question is on its way
+    /// share its answer, so askers cannot flood a host. `waiter` may be called before this returns.
+    void query(CountersWaiter waiter);
+    static constexpr std::chrono::milliseconds query_timeout{1000};
+
+    /// The last that are known.
+    [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+    /// The host's end is closed, although the news may still wait in the loop.
+    [[nodiscard]] bool hung_up() const;
+    [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+
+private:
+    HostLink(sd_event* loop, UniqueFd socket, Handler handler);
+    Status send(ControlOp op, std::span<const std::byte> payload, std::span<const int> fds = {},
+                std::uint64_t cookie = 0);
+    void on_readable();
+    void deliver(HostMessage message);
+    void gone(Error error);
+    Result<HostMessage> parse(const Frame& frame);
+    Status on_answer(const Frame& frame);
+    void answer_waiters(const Result<Counters>& result);
+
+    sd_event* loop_;
+    UniqueFd socket_;
+    std::shared_ptr<Handler> handler_;
+    Source readable_;
+    Counters counters_;
+    FrameHeader described_;   ///< of the describe that waits for its answer
+    std::uint64_t asked_ = 0; ///< cookie of the last query
+    bool asking_ = false;
+    Source query_timer_;
+    std::vector<CountersWaiter> waiters_;
+};
+
+} // namespace fastrpc::broker

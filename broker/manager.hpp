@@ -1,0 +1,72 @@
+// org.fastrpc1.Manager: opening sessions, listing them, and saying why or why not.
+//
+// Every handler finds its caller's identity known already (Gate in broker.hpp), decides in one turn of the loop, and
+// changes nothing before it has decided.
+#pragma once
+
+#include "broker/bus_handles.hpp"
+#include "broker/host_start.hpp"
+#include "broker/identities.hpp"
+#include "broker/open_request.hpp"
+#include "broker/registry.hpp"
+#include "policy/policy.hpp"
+
+#include <list>
+#include <memory>
+#include <string>
+
+namespace fastrpc::broker {
+
+class Manager {
+public:
+    struct Parts {
+        sd_event* loop = nullptr;
+        sd_bus* bus = nullptr;
+        const Policy& policy;
+        const Identities& identities;
+        Quotas& quotas;
+        Registry& registry;
+        std::string session_socket;
+    };
+    explicit Manager(Parts parts) : parts_(std::move(parts)) {}
+    Manager(const Manager&) = delete;
+    Manager& operator=(const Manager&) = delete;
+
+    /// Once, before the loop runs.
+    Status publish();
+    /// The caller left the bus: what it was opening is given up.
+    void forget(const std::string& name);
+    [[nodiscard]] std::uint64_t policy_revision() const noexcept { return parts_.policy.revision(); }
+
+private:
+    struct Opening {
+        std::string sender;
+        std::unique_ptr<HostStart> start;
+    };
+    template<int (Manager::*Handler)(sd_bus_message*, const Subject&)>
+    static int handle(sd_bus_message* call, void* manager, sd_bus_error* error) noexcept;
+
+    int open_session(sd_bus_message* call, const Subject& caller);
+    int list_sessions(sd_bus_message* call, const Subject& caller);
+    int explain_access(sd_bus_message* call, const Subject& caller);
+    int get_stats(sd_bus_message* call, const Subject& caller);
+
+    struct AllCharges {
+        SessionCharges session;
+        std::vector<Charge> open;
+    };
+    Result<AllCharges> charge(const Subject& caller, Domain domain, const Limits& granted, const Limits& limits);
+    void on_started(const MessageRef& call, Result<StartedHost> host);
+    int refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word, const Error& error);
+    [[nodiscard]] std::string busy_text(Domain domain, const std::string& text) const;
+
+    static const sd_bus_vtable table[];
+    Parts parts_;
+    std::list<Opening> openings_;
+    Slot slot_;
+};
+
+/// What an ExplainAccess call asks about: "uid" u and "gids" au, each optional; only root asks about others.
+Result<Subject> read_subject(sd_bus_message* call, const Subject& caller);
+
+} // namespace fastrpc::broker

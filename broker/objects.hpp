@@ -1,0 +1,59 @@
+// Domains, static PDs and sessions as D-Bus objects, and their changes as signals.
+//
+//   /org/fastrpc1/domain/<name>             org.fastrpc1.Domain
+//   /org/fastrpc1/domain/<name>/pd/<kind>   org.fastrpc1.ProtectionDomain
+//   /org/fastrpc1/session/<key>             org.fastrpc1.Session
+//
+// The registry is the only state: objects are looked up when somebody asks. A session does not exist for callers other
+// than its owner and root. Signals are broadcasts, so the one property with words of a client's own, Label, is never in
+// them.
+#pragma once
+
+#include "broker/bus_handles.hpp"
+#include "broker/identities.hpp"
+#include "broker/registry.hpp"
+
+#include <string>
+#include <vector>
+
+namespace fastrpc::broker {
+
+std::string path_of(const Session& session);
+std::string path_of(const DomainEntry& domain);
+std::string path_of(const ProtectionDomain& pd);
+
+class BusObjects final : public RegistryObserver {
+public:
+    BusObjects(sd_bus* bus, const Identities& identities) : bus_(bus), identities_(identities) {}
+
+    /// Once, before the loop runs; `registry` outlives this object's use of the bus.
+    Status publish(Registry& registry);
+
+    void domain_added(const DomainEntry& domain) override;
+    void domain_changed(const DomainEntry& domain) override;
+    void pd_added(const ProtectionDomain& pd) override;
+    void pd_changed(const ProtectionDomain& pd) override;
+    void session_added(const Session& session) override;
+    void session_changed(const Session& session) override;
+    void session_lost(const Session& session, const std::string& reason) override;
+    void session_removed(const Session& session) override;
+
+    /// The domain, PD or session at `path`, for the object tables; nullptr when there is none.
+    [[nodiscard]] DomainEntry* domain_at(std::string_view path) const;
+    [[nodiscard]] ProtectionDomain* pd_at(std::string_view path) const;
+    /// As domain_at(), for whoever sent the message being handled; nullptr too when the session is not theirs.
+    [[nodiscard]] Session* session_at(std::string_view path) const;
+    [[nodiscard]] std::vector<std::string> domain_paths() const;
+    [[nodiscard]] std::vector<std::string> session_paths() const;
+    Status close(Session& session) { return registry_->close(session); }
+
+private:
+    [[nodiscard]] bool visible(const Session& session) const;
+
+    sd_bus* bus_;
+    const Identities& identities_;
+    Registry* registry_ = nullptr;
+    std::vector<Slot> slots_;
+};
+
+} // namespace fastrpc::broker

@@ -1,0 +1,45 @@
+// What OpenSession was asked for, read and checked before anybody decides about it.
+//
+// An unknown option is an error and not ignored: a typo must never weaken a request. Options may only narrow what the
+// policy grants.
+#pragma once
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+#include "ipc/domain.hpp"
+#include "ipc/grant.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+struct sd_bus_message;
+
+namespace fastrpc::broker {
+
+inline constexpr std::size_t max_directories = 8;
+inline constexpr std::size_t max_label = 64;
+
+struct OpenRequest {
+    Domain domain = Domain::cdsp;
+    PdKind kind = PdKind::unsigned_user;
+    std::vector<UniqueFd> directories;        ///< "directories" ah
+    std::string label;                        ///< "label" s
+    std::optional<std::uint32_t> deadline_ms; ///< "deadline-ms" u
+    std::optional<std::uint32_t> lanes;       ///< "lanes" u
+    std::optional<std::uint64_t> memory;      ///< "memory" t, bytes
+};
+
+/// ErrorKind::no_domain and not_found list the names that there are.
+Result<Domain> parse_domain(std::string_view name);
+Result<PdKind> parse_pd(std::string_view name);
+
+/// Reads the whole body (ssa{sv}) of an OpenSession call.
+Result<OpenRequest> read_open_request(sd_bus_message* call);
+
+/// The smaller of grant and request, limit by limit.
+Grant narrowed(Grant grant, const OpenRequest& request);
+
+} // namespace fastrpc::broker

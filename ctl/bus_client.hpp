@@ -1,0 +1,46 @@
+// fastrpcd as seen by fastrpcctl: calls that wait, and answers as JSON.
+//
+// Every D-Bus type of org.fastrpc1 has one JSON form (a dictionary is an object, an array an array, a struct an array,
+// an object path a string), so one reader serves all methods and properties.
+#pragma once
+
+#include "base/result.hpp"
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+struct sd_bus;
+
+namespace fastrpc::ctl {
+
+using nlohmann::json;
+
+/// Who an ExplainAccess is about, when it is not the caller.
+struct Account {
+    std::uint32_t uid = 0;
+    std::vector<std::uint32_t> gids;
+};
+
+class BusClient {
+public:
+    /// Connects to the system bus. Whether fastrpcd is there shows with the first call.
+    static Result<BusClient> connect();
+    BusClient(BusClient&&) noexcept = default;
+
+    /// All arguments of the answer, as an array. ErrorKind::offline, with one clear line, when fastrpcd does not run;
+    /// else the kind is system and the text is fastrpcd's own.
+    Result<json> call(const std::string& path, const std::string& interface, const std::string& method);
+    Result<json> property(const std::string& path, const std::string& interface, const std::string& name);
+    Result<json> explain(const std::string& domain, const std::string& pd, const Account* account);
+
+private:
+    struct Close {
+        void operator()(sd_bus* bus) const noexcept;
+    };
+    explicit BusClient(sd_bus* bus) noexcept : bus_(bus) {}
+    std::unique_ptr<sd_bus, Close> bus_;
+};
+
+} // namespace fastrpc::ctl

@@ -1,0 +1,145 @@
+#include "ctl/queries.hpp"
+
+#include <charconv>
+#include <fmt/core.h>
+#include <grp.h>
+#include <pwd.h>
+
+namespace fastrpc::ctl {
+namespace {
+
+const std::string root = "/org/fastrpc1";
+const std::string prefix = "org.fastrpc1.";
+
+// {path: {interface: {property: value}}} of everything that the caller may see.
+Result<json> all_objects(BusClient& client) {
+    auto answer = client.call(root, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+    if (!answer) return answer;
+    return answer->empty() ? json::object() : answer->at(0);
+}
+
+// Null when the host does not answer: one silent host must not hide all others.
+json usage(BusClient& client, const std::string& path, const std::string& interface) {
+    const auto answer = client.call(path, prefix + interface, "GetUsage");
+    return answer && !answer->empty() ? answer->at(0) : json();
+}
+
+std::string last_part(const std::string& path) {
+    return path.substr(path.rfind('/') + 1);
+}
+
+json domain_entry(const json& from) {
+    return {{"name", from.value("Name", "")},
+            {"kind", from.value("Kind", "")},
+            {"index", from.value("Index", 0U)},
+            {"state", from.value("State", "")},
+            {"generation", from.value("Generation", std::uint64_t{0})},
+            {"sessions-used", from.value("SessionsUsed", 0U)},
+            {"unsigned", from.value("UnsignedSupported", false)},
+            {"problems", from.value("Problems", json::array())}};
+}
+
+json pd_entry(BusClient& client, const std::string& path, const json& from) {
+    const std::string domain_path = path.substr(0, path.find("/pd/"));
+    return {{"domain", last_part(domain_path)},       {"pd", from.value("Kind", "")},
+            {"static", from.value("Static", false)},  {"state", from.value("State", "")},
+            {"reason", from.value("Reason", "")},     {"generation", from.value("Generation", std::uint64_t{0})},
+            {"restarts", from.value("Restarts", 0U)}, {"pid", from.value("Pid", 0U)},
+            {"node", from.value("Node", "")},         {"usage", usage(client, path, "ProtectionDomain")}};
+}
+
+json session_entry(BusClient& client, const std::string& path, const json& from) {
+    const auto label = client.property(path, prefix + "Session", "Label"); // not among the listed properties
+    return {{"id", last_part(path)},
+            {"domain", last_part(from.value("Domain", ""))},
+            {"pd", from.value("Pd", "")},
+            {"state", from.value("State", "")},
+            {"uid", from.value("OwnerUid", 0U)},
+            {"owner", from.value("OwnerName", "")},
+            {"label", label ? *label : json("")},
+            {"opened-usec", from.value("OpenedUSec", std::uint64_t{0})},
+            {"pid", from.value("Pid", 0U)},
+            {"rule", from.value("Rule", "")},
+            {"generation", from.value("Generation", std::uint64_t{0})},
+            {"limits", from.value("Limits", json::object())},
+            {"usage", usage(client, path, "Session")}};
+}
+
+json domains_of(const json& objects) {
+    json domains = json::array();
+    for (const auto& [path, interfaces] : objects.items())
+        if (interfaces.contains(prefix + "Domain")) domains.push_back(domain_entry(interfaces[prefix + "Domain"]));
+    return domains;
+}
+
+} // namespace
+
+Result<json> query_list(BusClient& client) {
+    const auto objects = all_objects(client);
+    if (!objects) return objects;
+    json list{{"domains", domains_of(*objects)}, {"pds", json::array()}, {"sessions", json::array()}};
+    for (const auto& [path, interfaces] : objects->items()) {
+        if (interfaces.contains(prefix + "ProtectionDomain"))
+            list["pds"].push_back(pd_entry(client, path, interfaces[prefix + "ProtectionDomain"]));
+        if (interfaces.contains(prefix + "Session"))
+            list["sessions"].push_back(session_entry(client, path, interfaces[prefix + "Session"]));
+    }
+    auto totals = client.call(root, prefix + "Manager", "GetStats");
+    if (!totals) return totals;
+    list["totals"] = totals->empty() ? json::object() : totals->at(0);
+    return list;
+}
+
+Result<json> query_status(BusClient& client) {
+    json status{{"running", true}};
+    for (const auto& [key, property] :
+         {std::pair("version", "DaemonVersion"), std::pair("state", "State"),
+          std::pair("policy-revision", "PolicyRevision"), std::pair("features", "Features")}) {
+        auto value = client.property(root, prefix + "Manager", property);
+        if (!value) return value;
+        status[key] = std::move(*value);
+    }
+    const auto objects = all_objects(client);
+    if (!objects) return objects;
+    status["domains"] = domains_of(*objects);
+    return status;
+}
+
+Result<json> query_explain(BusClient& client, const std::string& domain, const std::string& pd,
+                           const Account* account) {
+    const auto answer = client.explain(domain, pd, account);
+    if (!answer) return answer;
+    if (answer->size() != 4)
+        return fail(ErrorKind::protocol, "fastrpcd explains in a way that fastrpcctl does not understand");
+    json limits = answer->at(3);
+    for (const char* key : {"file", "line", "fix"}) limits.erase(key);
+    return json{{"uid", account == nullptr ? json() : json(account->uid)},
+                {"domain", domain},
+                {"pd", pd},
+                {"allowed", answer->at(0)},
+                {"rule", answer->at(1)},
+                {"file", answer->at(3).value("file", "")},
+                {"line", answer->at(3).value("line", 0U)},
+                {"reason", answer->at(2)},
+                {"fix", answer->at(3).value("fix", "")},
+                {"limits", limits}};
+}
+
+Result<Account> find_account(const std::string& user) {
+    std::uint32_t number = 0;
+    const auto [end, parsed] = std::from_chars(user.data(), user.data() + user.size(), number);
+    const bool numeric = parsed == std::errc() && end == user.data() + user.size();
+    const passwd* entry = numeric ? ::getpwuid(number) : ::getpwnam(user.c_str());
+    if (entry == nullptr) {
+        if (numeric) return Account{.uid = number, .gids = {}}; // a uid without a name may still call
+        return fail(ErrorKind::not_found, fmt::format("this machine has no user {}", user));
+    }
+    Account account{.uid = entry->pw_uid, .gids = {}};
+    int count = 64;
+    do account.gids.resize(static_cast<std::size_t>(count));
+    while (::getgrouplist(entry->pw_name, entry->pw_gid, account.gids.data(), &count) < 0);
+    account.gids.resize(static_cast<std::size_t>(count));
+    return account;
+}
+
+} // namespace fastrpc::ctl

@@ -1,0 +1,29 @@
+// The three things that fastrpcctl finds out, as JSON. The keys are stable: more may come, none goes.
+//
+// list     {"domains": [{"name", "kind", "index", "state", "generation", "sessions-used", "unsigned", "problems": []}],
+//           "pds": [{"domain", "pd", "static", "state", "reason", "generation", "restarts", "pid", "node", "usage"}],
+//           "sessions": [{"id", "domain", "pd", "state", "uid", "owner", "label", "opened-usec", "pid", "rule",
+//                         "generation", "limits": {}, "usage"}],
+//           "totals": {"sessions-opened", "sessions-refused", "calls", "failed-calls", "bytes", "reverse-calls",
+//                      "files-served", "bytes-served", "files-missing"}}
+//          Only the caller's own sessions, or all of them for root. "usage" is null when the host did not answer, else
+//          {"calls", "failed-calls", "bytes", "reverse-calls", "files-served", "bytes-served", "files-missing",
+//           "last-missing", "lanes", "buffers", "mapped-bytes", "p50-us", "p99-us"}
+// status   {"running": true, "version", "state", "policy-revision", "features": [], "domains": [as above]}
+//          or {"running": false, "error"}
+// explain  {"uid", "domain", "pd", "allowed", "rule", "file", "line", "reason", "fix", "limits": {}}
+//          "uid" is null for oneself; "limits" is empty when denied.
+#pragma once
+
+#include "ctl/bus_client.hpp"
+
+namespace fastrpc::ctl {
+
+Result<json> query_list(BusClient& client);
+Result<json> query_status(BusClient& client);
+Result<json> query_explain(BusClient& client, const std::string& domain, const std::string& pd, const Account* account);
+
+/// The account with all its groups, from the user database. `user` is a name or a number.
+Result<Account> find_account(const std::string& user);
+
+} // namespace fastrpc::ctl

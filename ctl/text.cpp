@@ -1,0 +1,121 @@
+#include "ctl/text.hpp"
+
+#include <algorithm>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace fastrpc::ctl {
+namespace {
+
+using nlohmann::json;
+using Row = std::vector<std::string>;
+
+std::string word(const json& value) {
+    if (value.is_null()) return "-";
+    if (!value.is_string()) return value.dump();
+    std::string text = printable(value.get<std::string>());
+    return text.empty() ? "-" : text;
+}
+
+Row row(const json& entry, std::initializer_list<const char*> keys) {
+    Row result;
+    for (const char* key : keys) result.push_back(word(entry.value(key, json())));
+    return result;
+}
+
+// Columns as wide as their widest cell; the last one is not padded.
+std::string table(const std::vector<Row>& rows) {
+    std::vector<std::size_t> widths(rows.front().size(), 0);
+    for (const Row& cells : rows)
+        for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
+    std::string text;
+    for (const Row& cells : rows) {
+        for (std::size_t i = 0; i + 1 < cells.size(); ++i) text += fmt::format("{:<{}}  ", cells[i], widths[i]);
+        text += cells.back() + '\n';
+    }
+    return text;
+}
+
+std::string section(const json& entries, Row head, std::initializer_list<const char*> keys, const char* none) {
+    std::vector<Row> rows{std::move(head)};
+    for (const json& entry : entries) rows.push_back(row(entry, keys));
+    return rows.size() == 1 ? fmt::format("{}\n", none) : table(rows);
+}
+
+std::string figures(const json& usage) {
+    if (!usage.is_object()) return "its host did not answer";
+    const auto number = [&](const char* key) { return usage.value(key, std::uint64_t{0}); };
+    std::string text =
+        fmt::format("calls {}, bytes {}, files loaded {}", number("calls"), number("bytes"), number("files-served"));
+    if (usage.contains("p50-us")) text += fmt::format(", p50 {} us, p99 {} us", number("p50-us"), number("p99-us"));
+    if (number("files-missing") > 0) {
+        text += fmt::format(", files missing {}", number("files-missing"));
+        const std::string last = usage.value("last-missing", "");
+        if (!last.empty()) text += fmt::format(" (last: {})", printable(last));
+    }
+    return text;
+}
+
+} // namespace
+
+std::string printable(std::string text) {
+    std::ranges::replace_if(
+        text, [](unsigned char c) { return c < ' ' || c == 0x7F; }, '?');
+    // The second half of U+0080-009F, which some terminals obey as well.
+    for (std::size_t i = 1; i < text.size(); ++i)
+        if (text[i - 1] == '\xC2' && static_cast<unsigned char>(text[i]) < 0xA0) text[i - 1] = text[i] = '?';
+    return text;
+}
+
+std::string list_text(const json& list) {
+    std::string text = section(list["domains"], {"DOMAIN", "STATE", "GENERATION", "SESSIONS", "UNSIGNED"},
+                               {"name", "state", "generation", "sessions-used", "unsigned"},
+                               "no domain is known yet: no host has reported");
+    for (const json& domain : list["domains"])
+        for (const json& problem : domain["problems"])
+            text += fmt::format("  {}: {}\n", word(domain["name"]), word(problem));
+    text += '\n' + section(list["pds"], {"DOMAIN", "PD", "STATE", "GENERATION", "RESTARTS", "PID", "NODE"},
+                           {"domain", "pd", "state", "generation", "restarts", "pid", "node"}, "no static PD");
+    text += '\n' + section(list["sessions"], {"SESSION", "DOMAIN", "PD", "STATE", "OWNER", "PID", "RULE", "LABEL"},
+                           {"id", "domain", "pd", "state", "owner", "pid", "rule", "label"}, "no session");
+    text += '\n';
+    for (const json& pd : list["pds"])
+        text += fmt::format("{} {}: {}\n", word(pd["domain"]), word(pd["pd"]), figures(pd["usage"]));
+    for (const json& session : list["sessions"])
+        text += fmt::format("session {}: {}\n", word(session["id"]), figures(session["usage"]));
+    const json& totals = list["totals"];
+    text += fmt::format("total: {}, sessions opened {}, refused {}\n", figures(totals),
+                        totals.value("sessions-opened", std::uint64_t{0}),
+                        totals.value("sessions-refused", std::uint64_t{0}));
+    return text;
+}
+
+std::string status_text(const json& status) {
+    std::string text = fmt::format("fastrpcd {} is {}, policy revision {:016x}\n", word(status["version"]),
+                                   word(status["state"]), status["policy-revision"].get<std::uint64_t>());
+    for (const json& domain : status["domains"])
+        text += fmt::format("{}: {}, generation {}, sessions {}\n", word(domain["name"]), word(domain["state"]),
+                            word(domain["generation"]), word(domain["sessions-used"]));
+    if (status["domains"].empty()) text += "no domain is known yet: no host has reported\n";
+    return text;
+}
+
+std::string explain_text(const json& answer) {
+    std::string text = answer["allowed"].get<bool>() ? "ALLOWED" : "DENIED";
+    text += fmt::format("  {} on {}", word(answer["pd"]), word(answer["domain"]));
+    if (!answer["uid"].is_null()) text += fmt::format(" for uid {}", word(answer["uid"]));
+    text += '\n';
+    if (const std::string rule = answer.value("rule", ""); !rule.empty())
+        text += fmt::format("rule:   {} ({}:{})\n", word(rule), word(answer["file"]), word(answer["line"]));
+    text += fmt::format("reason: {}\n", word(answer["reason"]));
+    if (const std::string fix = answer.value("fix", ""); !fix.empty()) text += fmt::format("fix:    {}\n", word(fix));
+    if (!answer["limits"].empty()) {
+        text += "limits:";
+        for (const auto& [key, value] : answer["limits"].items()) text += fmt::format(" {}={}", key, word(value));
+        text += '\n';
+    }
+    return text;
+}
+
+} // namespace fastrpc::ctl

@@ -1,0 +1,185 @@
+// Starting a host: what it is told, when the opener hears of it, and that nothing stays behind.
+#include "broker/control_listener.hpp"
+#include "broker/host_start.hpp"
+#include "tests/unit/broker/fake_host.hpp"
+#include "tests/unit/broker/loop.hpp"
+
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/stat.h>
+
+using namespace fastrpc;
+using namespace fastrpc::broker;
+using namespace fastrpc::broker::test;
+
+namespace {
+
+class HostStartTest : public testing::Test {
+protected:
+    Loop loop;
+    Quotas quotas;
+    std::filesystem::path directory;
+    UniqueFd listener;
+    std::optional<Result<StartedHost>> result;
+    bool over = false;
+    std::unique_ptr<HostStart> start;
+
+    void SetUp() override {
+        std::string pattern = std::filesystem::temp_directory_path() / "broker-XXXXXX";
+        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+        directory = pattern;
+        auto socket = listen_on(socket_path());
+        ASSERT_TRUE(socket) << socket.error().text;
+        listener = std::move(*socket);
+    }
+    void TearDown() override {
+        start.reset();
+        std::filesystem::remove_all(directory);
+    }
+    [[nodiscard]] std::string socket_path() const { return directory / "session.sock"; }
+
+    void begin(std::chrono::milliseconds timeout = 10s) {
+        HostOrder order{
+            .session_socket = socket_path(),
+            .message = {.session_id = 5, .owner_uid = 1000, .label = "mine", .grant = session_of(5, 1000).grant}};
+        order.directories.emplace_back(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        order.charges = {quotas.sessions.record(1, 1), quotas.lanes.record(3, 4)};
+        order.open_charges.push_back(quotas.opens.record(1000, 1));
+        start = std::make_unique<HostStart>(
+            loop, std::move(order),
+            HostStart::Events{.done = [this](Result<StartedHost> host) { result = std::move(host); },
+                              .over =
+                                  [this] {
+                                      over = true;
+                                      start.reset();
+                                  }},
+            timeout);
+    }
+    FakeHost accept() {
+        EXPECT_TRUE(loop.until([&] { return readable(listener.get(), 0); }));
+        return FakeHost(UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    }
+    [[nodiscard]] std::size_t charges() const {
+        return quotas.sessions.keys() + quotas.lanes.keys() + quotas.opens.keys();
+    }
+};
+
+} // namespace
+
+TEST_F(HostStartTest, the_host_gets_the_grant_its_socket_and_the_directories) {
+    begin();
+    FakeHost host = accept();
+    ASSERT_TRUE(host.receive_start());
+    EXPECT_EQ(host.start.session_id, 5U);
+    EXPECT_EQ(host.start.label, "mine");
+    EXPECT_EQ(host.start.grant, session_of(5, 1000).grant);
+    ASSERT_EQ(host.directories.size(), 1U);
+    struct stat sent {
+    }, mine{};
+    ::fstat(host.directories[0].get(), &sent);
+    ::stat(directory.c_str(), &mine);
+    EXPECT_EQ(sent.st_ino, mine.st_ino);
+
+    loop.settle();
+    EXPECT_FALSE(result) << "the opener must not hear of it before the PD runs";
+    ASSERT_TRUE(host.ready());
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    ASSERT_TRUE(*result) << result->error().text;
+    ASSERT_EQ(::send((*result)->client.get(), "hello", 5, 0), 5);
+    std::array<char, 8> word{};
+    EXPECT_EQ(::recv(host.session.get(), word.data(), word.size(), 0), 5) << "client and host are not connected";
+    EXPECT_EQ(quotas.opens.keys(), 0U);
+    EXPECT_EQ(quotas.lanes.used(3), 4U) << "the session's charges go on to the session";
+}
+
+TEST_F(HostStartTest, a_failure_comes_back_with_its_kind_and_words_and_frees_everything) {
+    begin();
+    FakeHost host = accept();
+    ASSERT_TRUE(host.receive_start());
+    host.say(ControlOp::failed, FailedMessage{ErrorKind::busy, EBUSY, "all slots are taken"});
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    ASSERT_FALSE(*result);
+    EXPECT_EQ(result->error().kind, ErrorKind::busy);
+    EXPECT_EQ(result->error().text, "all slots are taken");
+    EXPECT_EQ(charges(), 0U);
+    EXPECT_TRUE(at_end(host.session.get()));
+}
+
+TEST_F(HostStartTest, a_host_that_dies_before_ready_is_an_error) {
+    begin();
+    {
+        FakeHost host = accept();
+        ASSERT_TRUE(host.receive_start());
+    }
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    ASSERT_FALSE(*result);
+    EXPECT_EQ(charges(), 0U);
+}
+
+TEST_F(HostStartTest, no_session_socket_is_an_error_that_names_it) {
+    std::filesystem::remove(socket_path());
+    begin();
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    ASSERT_FALSE(*result);
+    EXPECT_NE(result->error().text.find(socket_path()), std::string::npos) << result->error().text;
+}
+
+TEST_F(HostStartTest, a_silent_host_is_a_timeout_and_keeps_its_charges_until_it_is_gone) {
+    begin(50ms);
+    FakeHost host = accept();
+    ASSERT_TRUE(host.receive_start());
+    ASSERT_TRUE(loop.until([&] { return result.has_value(); }));
+    EXPECT_EQ(result->error().kind, ErrorKind::timeout);
+    EXPECT_TRUE(at_end(host.session.get())) << "the end of the session socket ends the host";
+    EXPECT_FALSE(over);
+    EXPECT_EQ(quotas.lanes.used(3), 4U);
+    host.socket.reset();
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    EXPECT_EQ(charges(), 0U);
+}
+
+TEST_F(HostStartTest, an_abandoned_start_tells_the_host_and_answers_nobody) {
+    begin();
+    FakeHost host = accept();
+    ASSERT_TRUE(host.receive_start());
+    start->abandon("nobody waits");
+    const auto frame = host.receive();
+    ASSERT_TRUE(frame);
+    EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::terminate));
+    ASSERT_TRUE(host.ready()) << "it may have been under way";
+    loop.settle();
+    EXPECT_FALSE(over);
+    host.bye("told to end");
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    EXPECT_FALSE(result);
+    EXPECT_EQ(charges(), 0U);
+}
+
+TEST_F(HostStartTest, a_start_abandoned_before_there_is_a_host_is_over_at_once) {
+    begin();
+    start->abandon("nobody waits");
+    EXPECT_TRUE(over);
+    EXPECT_EQ(charges(), 0U);
+}
+
+TEST_F(HostStartTest, a_host_that_is_ready_with_something_else_is_refused) {
+    begin();
+    FakeHost host = accept();
+    ASSERT_TRUE(host.receive_start());
+    Description about = host.about();
+    about.grant.limits.lanes += 1;
+    ASSERT_TRUE(host.say(ControlOp::ready, about));
+    ASSERT_TRUE(loop.until([&] { return result.has_value(); }));
+    ASSERT_FALSE(*result);
+    EXPECT_EQ(result->error().kind, ErrorKind::protocol);
+}
+
+TEST_F(HostStartTest, garbage_instead_of_ready_is_an_error) {
+    begin();
+    FakeHost host = accept();
+    ASSERT_TRUE(host.receive_start());
+    ASSERT_EQ(::send(host.socket.get(), "?", 1, 0), 1);
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    EXPECT_FALSE(*result);
+    EXPECT_EQ(charges(), 0U);
+}
