@@ -6,9 +6,9 @@
  *   buffer    memory that the program and the DSP share: large arguments go here and are never copied
  *   call      fastrpc_invoke: blocks until the DSP has answered
  *
- * Results. Functions that return int return 0 or a code: an AEE code (FASTRPC_E...) when the call did not reach its end,
- * or what the DSP answered, unchanged: 0x80000400 + an AEE code for errors raised on the DSP. `error` may be NULL; else
- * it says the same in words, and is cleared on success.
+ * Results. Functions that return int return 0 or a code: an AEE code (FASTRPC_E...) when the call did not reach its
+ * end, or what the DSP answered, unchanged: 0x80000400 + an AEE code for errors raised on the DSP. `error` may be NULL;
+ * else it says the same in words, and is cleared on success.
  *
  * Threads. Every function may be called from any thread at any time. A thread's calls use its own lane to the DSP, made
  * on its first call; when all lanes that the session was granted are in use, a call waits for one. Freeing an object
@@ -32,19 +32,19 @@ extern "C" {
 
 /* Codes of this side (USERSPACE appendix A). */
 #define FASTRPC_EFAILED 0x1
-#define FASTRPC_ENOMEMORY 0x2       /* out of memory */
-#define FASTRPC_EEXPIRED 0xC        /* a deadline passed before there was a session */
-#define FASTRPC_EBADSTATE 0xD       /* the session belongs to the parent of this process */
-#define FASTRPC_EBADPARM 0xE        /* an argument is malformed; nothing was done */
+#define FASTRPC_ENOMEMORY 0x2 /* out of memory */
+#define FASTRPC_EEXPIRED 0xC  /* a deadline passed before there was a session */
+#define FASTRPC_EBADSTATE 0xD /* the session belongs to the parent of this process */
+#define FASTRPC_EBADPARM 0xE  /* an argument is malformed; nothing was done */
 #define FASTRPC_EUNSUPPORTED 0x14
-#define FASTRPC_EITEMBUSY 0x20      /* a limit of the session or of the user is reached */
-#define FASTRPC_ENOSUCH 0x27        /* no such module, handle, buffer, file */
-#define FASTRPC_ENOSUCHDEVICE 0x43  /* this machine has no such DSP */
-#define FASTRPC_EBADPERMS 0x4E      /* the policy refuses */
-#define FASTRPC_ECONNRESET 0x68     /* the session is over: the text says why; open a new one */
-#define FASTRPC_ECONNREFUSED 0x72   /* no fastrpcd, or the DSP is offline */
-#define FASTRPC_ENOSESSION 0x8A     /* all hardware sessions of the DSP are taken */
-#define FASTRPC_ERPC 0x200          /* a peer broke the protocol */
+#define FASTRPC_EITEMBUSY 0x20     /* a limit of the session or of the user is reached */
+#define FASTRPC_ENOSUCH 0x27       /* no such module, handle, buffer, file */
+#define FASTRPC_ENOSUCHDEVICE 0x43 /* this machine has no such DSP */
+#define FASTRPC_EBADPERMS 0x4E     /* the policy refuses */
+#define FASTRPC_ECONNRESET 0x68    /* the session is over: the text says why; open a new one */
+#define FASTRPC_ECONNREFUSED 0x72  /* no fastrpcd, or the DSP is offline */
+#define FASTRPC_ENOSESSION 0x8A    /* all hardware sessions of the DSP are taken */
+#define FASTRPC_ERPC 0x200         /* a peer broke the protocol */
 
 /* Bytes of inputs, and of outputs, that one call may carry without a buffer, each argument rounded up to 8. */
 #define FASTRPC_MAX_INLINE 65536
@@ -52,7 +52,7 @@ extern "C" {
 /* The scalars word: method 0..30, or 31 with the method's number as the first u32 of the first input; number of input
  * and of output buffers, 0..255 each (USERSPACE 2.1). */
 #define FASTRPC_SCALARS(method, in, out)                                                                               \
-    ((((uint32_t)(method) & 31U) << 24) | (((uint32_t)(in) & 255U) << 16) | (((uint32_t)(out) & 255U) << 8))
+    ((((uint32_t)(method)&31U) << 24) | (((uint32_t)(in)&255U) << 16) | (((uint32_t)(out)&255U) << 8))
 
 typedef struct fastrpc_session fastrpc_session;
 typedef struct fastrpc_module fastrpc_module;
@@ -73,14 +73,14 @@ typedef struct fastrpc_open_options {
     const char* const* directories; /* searched in this order for modules and the files that they open; opened with this
                                        process's rights and passed as fds, so fastrpcd needs no right to them */
     size_t directory_count;
-    const int* directory_fds;       /* more of them, already open; they stay the caller's */
+    const int* directory_fds; /* more of them, already open; they stay the caller's */
     size_t directory_fd_count;
-    const char* label;              /* shown to people in lists; default: the program's name */
-    uint32_t deadline_ms;           /* longest call, in milliseconds; a longer one ends the session. 0: as granted */
-    uint32_t lanes;                 /* calls at once. 0: as granted */
-    uint64_t memory;                /* bytes of buffers. 0: as granted */
-    const char* bus_address;        /* D-Bus address; default: the system bus (DBUS_SYSTEM_BUS_ADDRESS) */
-    uint64_t reserved[4];           /* 0 */
+    const char* label;       /* printable ASCII, shown to people in lists; default: the program's name */
+    uint32_t deadline_ms;    /* longest call, in milliseconds; a longer one ends the session. 0: as granted */
+    uint32_t lanes;          /* calls at once. 0: as granted */
+    uint64_t memory;         /* bytes of buffers. 0: as granted */
+    const char* bus_address; /* D-Bus address; default: the system bus (DBUS_SYSTEM_BUS_ADDRESS) */
+    uint64_t reserved[4];    /* 0 */
 } fastrpc_open_options;
 
 /* What was granted, and by which rule of the policy. */
@@ -135,7 +135,7 @@ int fastrpc_module_open(fastrpc_session* session, const char* uri, fastrpc_modul
 /* Returns what the DSP says; the module is gone in any case. NULL is allowed. */
 int fastrpc_module_close(fastrpc_module* module);
 
-/* Shared memory of at least `size` bytes, zeroed, from the host of the session; no permission on a dma-heap is needed. */
+/* Shared memory of at least `size` bytes, zeroed, from the host of the session: no permission on a dma-heap needed. */
 int fastrpc_buffer_alloc(fastrpc_session* session, size_t size, fastrpc_buffer** buffer, fastrpc_error* error);
 /* Makes the first `size` bytes (0: all) of the caller's dma-buf a buffer. The fd stays the caller's. */
 int fastrpc_buffer_register(fastrpc_session* session, int fd, size_t size, fastrpc_buffer** buffer,

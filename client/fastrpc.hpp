@@ -75,7 +75,10 @@ private:
 template<class T>
 fastrpc_arg argument(T& value) noexcept {
     using Plain = std::remove_cv_t<T>;
-    if constexpr (requires { value.data(); value.size(); }) {
+    if constexpr (requires {
+                      value.data();
+                      value.size();
+                  }) {
         auto bytes = std::as_bytes(std::span(value));
         return {const_cast<std::byte*>(bytes.data()), bytes.size(), nullptr, 0};
     } else {

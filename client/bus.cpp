@@ -1,0 +1,200 @@
+#include "client/bus.hpp"
+
+#include "ipc/aee.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <systemd/sd-bus.h>
+#include <vector>
+
+namespace fastrpc::core {
+namespace {
+
+// A host may wait in the queue, and then up to 10 s in the kernel.
+constexpr std::uint64_t patience_us = 60'000'000;
+constexpr const char* service = "org.fastrpc1";
+
+template<class T, T* (*Unref)(T*)>
+struct Unreferencer {
+    void operator()(T* object) const noexcept { Unref(object); }
+};
+using Bus = std::unique_ptr<sd_bus, Unreferencer<sd_bus, sd_bus_flush_close_unref>>;
+using Message = std::unique_ptr<sd_bus_message, Unreferencer<sd_bus_message, sd_bus_message_unref>>;
+struct BusError {
+    sd_bus_error raw = SD_BUS_ERROR_NULL;
+    BusError() = default;
+    BusError(const BusError&) = delete;
+    ~BusError() { sd_bus_error_free(&raw); }
+};
+
+std::unexpected<Failure> failed(ErrorKind kind, std::string text, int os_error = 0) {
+    return std::unexpected(failure_of({kind, os_error, std::move(text)}));
+}
+
+std::expected<Bus, Failure> connect(const char* address) {
+    sd_bus* raw = nullptr;
+    int result = 0;
+    if (address == nullptr) {
+        result = sd_bus_open_system_with_description(&raw, "libfastrpc");
+    } else if ((result = sd_bus_new(&raw)) >= 0) {
+        Bus bus(raw);
+        raw = nullptr;
+        if ((result = sd_bus_set_address(bus.get(), address)) >= 0 &&
+            (result = sd_bus_set_bus_client(bus.get(), 1)) >= 0 && (result = sd_bus_start(bus.get())) >= 0)
+            return bus;
+    }
+    if (result >= 0) return Bus(raw);
+    return failed(ErrorKind::offline,
+                  fmt::format("no connection to the {} bus: {}; is D-Bus running, and DBUS_SYSTEM_BUS_ADDRESS right?",
+                              address == nullptr ? "system" : address, errno_text(-result)),
+                  -result);
+}
+
+// All directories of the options, the caller's fds as well as those that are opened here.
+struct Directories {
+    std::vector<UniqueFd> opened;
+    std::vector<int> all;
+};
+
+std::expected<Directories, Failure> open_directories(const fastrpc_open_options& options) {
+    Directories directories;
+    for (std::size_t i = 0; i < options.directory_count; ++i) {
+        const char* path = options.directories[i];
+        if (path == nullptr) return failed(ErrorKind::invalid, fmt::format("directory {} is NULL", i));
+        UniqueFd fd(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!fd) {
+            const int os_error = errno;
+            return failed(os_error == ENOENT ? ErrorKind::not_found : ErrorKind::system,
+                          fmt::format("module directory {}: {}", path, errno_text(os_error)), os_error);
+        }
+        directories.all.push_back(fd.get());
+        directories.opened.push_back(std::move(fd));
+    }
+    for (std::size_t i = 0; i < options.directory_fd_count; ++i) directories.all.push_back(options.directory_fds[i]);
+    return directories;
+}
+
+// The program's name, made fit for a label: a name that fastrpcd would refuse is not the caller's mistake.
+std::string default_label() {
+    std::string label = std::string(program_invocation_short_name).substr(0, 64);
+    std::ranges::replace_if(
+        label, [](unsigned char c) { return c < ' ' || c > '~'; }, '?');
+    return label;
+}
+
+int append_options(sd_bus_message* call, const fastrpc_open_options& options, const Directories& directories) {
+    int result = sd_bus_message_open_container(call, 'a', "{sv}");
+    const auto add = [&](const char* key, const char* type, auto value) {
+        if (result >= 0) result = sd_bus_message_append(call, "{sv}", key, type, value);
+    };
+    if (!directories.all.empty()) {
+        if (result >= 0) result = sd_bus_message_open_container(call, 'e', "sv");
+        if (result >= 0) result = sd_bus_message_append(call, "s", "directories");
+        if (result >= 0) result = sd_bus_message_open_container(call, 'v', "ah");
+        if (result >= 0) result = sd_bus_message_open_container(call, 'a', "h");
+        for (const int fd : directories.all)
+            if (result >= 0) result = sd_bus_message_append(call, "h", fd);
+        for (int level = 0; level < 3; ++level)
+            if (result >= 0) result = sd_bus_message_close_container(call);
+    }
+    const std::string label = options.label != nullptr ? options.label : default_label();
+    add("label", "s", label.c_str());
+    if (options.deadline_ms != 0) add("deadline-ms", "u", options.deadline_ms);
+    if (options.lanes != 0) add("lanes", "u", options.lanes);
+    if (options.memory != 0) add("memory", "t", options.memory);
+    return result < 0 ? result : sd_bus_message_close_container(call);
+}
+
+// One entry of `granted`; keys that are not known here are skipped.
+int read_granted(sd_bus_message* reply, SessionInfo& info) {
+    const char* key = nullptr;
+    int result = sd_bus_message_read(reply, "s", &key);
+    if (result < 0) return result;
+    const std::string_view name(key);
+    const auto number = [&](auto& value, const char* type) { return sd_bus_message_read(reply, "v", type, &value); };
+    const auto words = [&](std::string& value) {
+        const char* text = nullptr;
+        const int read = sd_bus_message_read(reply, "v", "s", &text);
+        if (read >= 0) value = text;
+        return read;
+    };
+    if (name == "rule") return words(info.rule);
+    if (name == "file") return words(info.file);
+    if (name == "line") return number(info.line, "u");
+    if (name == "lanes") return number(info.lanes, "u");
+    if (name == "memory") return number(info.memory, "t");
+    if (name == "buffers") return number(info.buffers, "u");
+    if (name == "deadline-ms") return number(info.deadline_ms, "u");
+    return sd_bus_message_skip(reply, "v");
+}
+
+std::expected<Opened, Failure> read_reply(sd_bus_message* reply) {
+    Opened opened;
+    const char* path = nullptr;
+    int borrowed = -1;
+    int result = sd_bus_message_read(reply, "oh", &path, &borrowed);
+    if (result >= 0) result = sd_bus_message_enter_container(reply, 'a', "{sv}");
+    while (result >= 0 && (result = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+        result = read_granted(reply, opened.info);
+        if (result >= 0) result = sd_bus_message_exit_container(reply);
+    }
+    if (result < 0)
+        return failed(ErrorKind::protocol,
+                      fmt::format("fastrpcd answered OpenSession wrongly: {}", errno_text(-result)));
+    opened.info.path = path;
+    opened.socket.reset(::fcntl(borrowed, F_DUPFD_CLOEXEC, 3));
+    if (!opened.socket) return failed(ErrorKind::system, "keeping the session socket: " + errno_text(errno), errno);
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (::getsockopt(opened.socket.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
+        return failed(ErrorKind::protocol, "fastrpcd answered OpenSession with something that is no session socket");
+    return opened;
+}
+
+Failure refusal(const sd_bus_error& error, int result) {
+    if (error.name == nullptr)
+        return failure_of({ErrorKind::system, -result, "asking fastrpcd for a session: " + errno_text(-result)});
+    Failure failure{aee_of_bus_error(error.name), error.name, error.message != nullptr ? error.message : error.name};
+    if (failure.code == aee::conn_refused && !std::string_view(error.name).starts_with(service))
+        failure.text += "; fastrpcd is not running on this bus: start it (systemctl start fastrpcd)";
+    return failure;
+}
+
+} // namespace
+
+std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options) {
+    auto directories = open_directories(options);
+    if (!directories) return std::unexpected(std::move(directories.error()));
+    auto bus = connect(options.bus_address);
+    if (!bus) return std::unexpected(std::move(bus.error()));
+    const char* domain = options.domain != nullptr ? options.domain : "cdsp";
+
+    sd_bus_message* raw = nullptr;
+    int result = sd_bus_message_new_method_call(bus->get(), &raw, service, "/org/fastrpc1", "org.fastrpc1.Manager",
+                                                "OpenSession");
+    const Message call(raw);
+    if (result >= 0)
+        result = sd_bus_message_append(call.get(), "ss", domain, options.pd != nullptr ? options.pd : "unsigned");
+    if (result >= 0) result = append_options(call.get(), options, *directories);
+    if (result < 0)
+        return failed(ErrorKind::invalid,
+                      "the options can't be sent (text that is not UTF-8, or a bad directory fd): " +
+                          errno_text(-result));
+    BusError error;
+    sd_bus_message* raw_reply = nullptr;
+    result = sd_bus_call(bus->get(), call.get(), patience_us, &error.raw, &raw_reply);
+    const Message reply(raw_reply);
+    if (result < 0) return std::unexpected(refusal(error.raw, result));
+    auto opened = read_reply(reply.get());
+    if (opened) opened->info.domain = domain;
+    return opened;
+}
+
+} // namespace fastrpc::core

@@ -1,0 +1,21 @@
+// OpenSession on D-Bus: the only use of the bus; a session needs no bus once it is open.
+#pragma once
+
+#include "base/unique_fd.hpp"
+#include "client/failure.hpp"
+#include "client/fastrpc.h"
+#include "client/session.hpp"
+
+#include <expected>
+
+namespace fastrpc::core {
+
+struct Opened {
+    UniqueFd socket;
+    SessionInfo info;
+};
+
+/// Asks org.fastrpc1 for a session over a connection of its own, which is closed again. Blocks, at most 60 s.
+std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options);
+
+} // namespace fastrpc::core

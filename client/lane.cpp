@@ -1,0 +1,142 @@
+#include "client/lane.hpp"
+
+#include "client/handles.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/core.h>
+#include <sys/socket.h>
+
+namespace fastrpc::core {
+namespace {
+
+constexpr std::array<std::byte, 8> zeros{};
+
+iovec piece(const void* data, std::size_t size) noexcept {
+    return {const_cast<void*>(data), size};
+}
+
+} // namespace
+
+Lane::Lane(UniqueFd socket) : socket_(std::move(socket)), head_(new Head), storage_(new std::byte[max_lane_datagram]) {
+    static_assert(std::tuple_size_v<decltype(pieces_)> >= 1 + 2 * 255);
+}
+
+void Lane::end() noexcept {
+    ::shutdown(socket_.get(), SHUT_RDWR);
+}
+
+std::unexpected<Error> Lane::broken(std::string text) {
+    dead_ = true;
+    end();
+    return fail(ErrorKind::protocol, "the host answered a call wrongly, its lane ends: " + text);
+}
+
+// Fills in head_ and pieces_; the number of pieces.
+std::size_t Lane::gather(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args, InlineBytes bytes) {
+    const std::size_t fixed = sizeof(InvokeRequest) + args.size() * sizeof(ArgumentDescriptor);
+    head_->header = {.opcode = static_cast<std::uint16_t>(LaneOp::invoke),
+                     .payload = static_cast<std::uint32_t>(fixed + bytes.in),
+                     .cookie = ++cookie_};
+    head_->request = {handle, scalars.word, static_cast<std::uint32_t>(bytes.in), 0};
+    pieces_[0] = piece(head_.get(), sizeof(FrameHeader) + fixed);
+    std::size_t count = 1;
+    for (std::size_t i = 0; i < args.size(); ++i) {
+        const fastrpc_arg& arg = args[i];
+        if (arg.buffer != nullptr && arg.size != 0) {
+            head_->descriptors[i] = {arg.buffer->id, 0, arg.offset, arg.size};
+            continue;
+        }
+        head_->descriptors[i] = {0, 0, 0, arg.size};
+        if (i >= scalars.in_buffers() || arg.size == 0) continue;
+        pieces_[count++] = piece(arg.data, arg.size);
+        if (const std::size_t pad = padded(arg.size) - arg.size; pad != 0) pieces_[count++] = piece(zeros.data(), pad);
+    }
+    return count;
+}
+
+Result<Frame> Lane::receive_reply(LaneOp op) {
+    auto frame = receive_frame(socket_.get(), {storage_.get(), max_lane_datagram}, 0);
+    if (!frame) {
+        if (frame.error().kind == ErrorKind::protocol) return broken(frame.error().text);
+        dead_ = true; // a reply that was not read would be taken for the next call's
+        return frame;
+    }
+    const FrameHeader& header = frame->header;
+    if (header.opcode != static_cast<std::uint16_t>(op) || header.flags != frame_reply || header.cookie != cookie_)
+        return broken(fmt::format("opcode {} flags {:#x} cookie {}, expected a reply to opcode {} cookie {}",
+                                  header.opcode, header.flags, header.cookie, static_cast<unsigned>(op), cookie_));
+    if (header.status != 0) return std::unexpected(error_of(*frame));
+    return frame;
+}
+
+// Copies the inline outputs; their sum was checked.
+void Lane::deliver(std::span<const std::byte> data, Scalars scalars, std::span<const fastrpc_arg> args) {
+    std::size_t at = 0;
+    for (const fastrpc_arg& arg : args.subspan(scalars.in_buffers())) {
+        if (arg.buffer != nullptr || arg.size == 0) continue;
+        std::memcpy(arg.data, data.data() + at, arg.size);
+        at += padded(arg.size);
+    }
+}
+
+Result<InvokeReply> Lane::invoke(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args,
+                                 InlineBytes bytes) {
+    msghdr message{};
+    message.msg_iov = pieces_.data();
+    message.msg_iovlen = gather(handle, scalars, args, bytes);
+    ssize_t sent = 0;
+    do sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0) {
+        const int os_error = errno;
+        if (os_error == EFAULT) return fail(ErrorKind::invalid, "an input of the call is not readable memory", EFAULT);
+        dead_ = true;
+        if (os_error == EPIPE || os_error == ECONNRESET)
+            return fail(ErrorKind::lost, "the host closed the lane", os_error);
+        return fail_errno("sending a call", os_error);
+    }
+    auto frame = receive_reply(LaneOp::invoke);
+    if (!frame) return std::unexpected(std::move(frame.error()));
+    InvokeReply reply{};
+    if (frame->payload.size() < sizeof reply) return broken("its answer is too short");
+    std::memcpy(&reply, frame->payload.data(), sizeof reply);
+    const auto data = frame->payload.subspan(sizeof reply);
+    // A call that failed may come without its outputs: then they stay as they were.
+    const bool without = data.empty() && reply.result != 0;
+    if (reply.inline_bytes != data.size() || (data.size() != bytes.out && !without))
+        return broken(fmt::format("it says {} bytes of outputs, has {}, and {} were asked for", reply.inline_bytes,
+                                  data.size(), bytes.out));
+    if (!without) deliver(data, scalars, args);
+    return reply;
+}
+
+Result<ModuleAnswer> Lane::ask(LaneOp op, std::span<const std::byte> payload) {
+    FrameHeader header{.opcode = static_cast<std::uint16_t>(op), .cookie = ++cookie_};
+    if (auto sent = send_frame(socket_.get(), header, payload); !sent) {
+        dead_ = true;
+        return std::unexpected(std::move(sent.error()));
+    }
+    auto frame = receive_reply(op);
+    if (!frame) return std::unexpected(std::move(frame.error()));
+    ModuleAnswer answer;
+    if (frame->payload.size() < sizeof answer.reply) return broken("its answer about a module is too short");
+    std::memcpy(&answer.reply, frame->payload.data(), sizeof answer.reply);
+    const auto text = frame->payload.subspan(sizeof answer.reply);
+    answer.text.assign(reinterpret_cast<const char*>(text.data()), text.size());
+    // The DSP fills a fixed field; what follows its first NUL is padding.
+    if (const auto end = answer.text.find('\0'); end != std::string::npos) answer.text.resize(end);
+    return answer;
+}
+
+Result<ModuleAnswer> Lane::open_module(std::string_view uri) {
+    const std::string with_nul(uri);
+    return ask(LaneOp::open_module, std::as_bytes(std::span(with_nul.c_str(), with_nul.size() + 1)));
+}
+
+Result<ModuleAnswer> Lane::close_module(std::uint32_t handle) {
+    const ModuleHandle request{handle, 0};
+    return ask(LaneOp::close_module, std::as_bytes(std::span(&request, 1)));
+}
+
+} // namespace fastrpc::core

@@ -1,0 +1,172 @@
+#include "client/session.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace fastrpc::core {
+namespace {
+
+constexpr int word_of_host_ms = 1000;
+constexpr std::size_t any_size = ~std::size_t{0};
+
+template<class T>
+std::span<const std::byte> bytes_of(const T& value) {
+    return std::as_bytes(std::span(&value, 1));
+}
+
+// "the session is lost (timeout): a call took longer than ..."; a number that is no kind is left out.
+std::string lost_text(std::uint32_t kind, std::span<const std::byte> why) {
+    std::string text = "the session is lost";
+    if (kind > 0 && kind <= static_cast<std::uint32_t>(ErrorKind::dsp) &&
+        kind != static_cast<std::uint32_t>(ErrorKind::lost))
+        text += fmt::format(" ({})", to_string(static_cast<ErrorKind>(kind)));
+    return text + ": " + std::string(reinterpret_cast<const char*>(why.data()), why.size());
+}
+
+} // namespace
+
+Session::Session(UniqueFd socket, SessionInfo info) :
+    socket_(std::move(socket)),
+    info_(std::move(info)), grant_{info_.rule.c_str(), info_.file.c_str(), info_.line,       info_.lanes,
+                                   info_.memory,       info_.buffers,      info_.deadline_ms},
+    owner_(::getpid()), pool_(info_.lanes, [this] { return open_lane(); }) {}
+
+bool Session::forked() const noexcept {
+    return ::getpid() != owner_;
+}
+
+// Whatever ended it, for every later call the session is lost.
+Error Session::lose(Error reason) {
+    reason.kind = ErrorKind::lost;
+    pool_.end(std::move(reason));
+    ::shutdown(socket_.get(), SHUT_RDWR);
+    return *pool_.ended();
+}
+
+void Session::close() {
+    if (forked()) return; // shutdown would reach the parent's session
+    lose({ErrorKind::lost, 0, "the session was closed by this program"});
+}
+
+// A frame that is a reply; the lost event, the end of the connection and anything malformed end the session.
+Result<Frame> Session::receive() {
+    auto frame = receive_frame(socket_.get(), storage_, 1);
+    // A host that closes with a request unread resets the connection, and what it said before stands behind that.
+    if (!frame && frame.error().os_error == ECONNRESET) frame = receive_frame(socket_.get(), storage_, 1);
+    if (!frame) {
+        if (frame.error().kind == ErrorKind::lost) frame.error().text = "the host of the session ended without a word";
+        return std::unexpected(lose(std::move(frame.error())));
+    }
+    const FrameHeader& header = frame->header;
+    if ((header.flags & frame_reply) != 0) return frame;
+    LostEvent event{};
+    if (header.opcode != static_cast<std::uint16_t>(SessionOp::lost) || frame->payload.size() < sizeof event)
+        return std::unexpected(lose(
+            {ErrorKind::protocol, 0, fmt::format("the host sent an event {} that does not exist", header.opcode)}));
+    std::memcpy(&event, frame->payload.data(), sizeof event);
+    return std::unexpected(lose({ErrorKind::lost, 0, lost_text(event.kind, frame->payload.subspan(sizeof event))}));
+}
+
+// Needs control_. The frame's payload lies in storage_.
+Result<Frame> Session::request(SessionOp op, std::span<const std::byte> payload, std::span<const int> fds,
+                               std::size_t reply_size, std::size_t reply_fds) {
+    const FrameHeader header{.opcode = static_cast<std::uint16_t>(op), .cookie = ++cookie_};
+    if (auto sent = send_frame(socket_.get(), header, payload, fds); !sent) {
+        if (sent.error().kind != ErrorKind::lost) return std::unexpected(std::move(sent.error()));
+        // What the host said before it closed can still be read; a reply can't, there is none to wait for.
+        auto word = receive();
+        if (!word) return word;
+        return std::unexpected(lose(std::move(sent.error())));
+    }
+    auto reply = receive();
+    if (!reply) return reply;
+    const bool failed = reply->header.status != 0;
+    if (reply->header.opcode != header.opcode || reply->header.cookie != cookie_ ||
+        reply->fds.size() != (failed ? 0 : reply_fds) ||
+        (!failed && reply_size != any_size && reply->payload.size() != reply_size))
+        return std::unexpected(
+            lose({ErrorKind::protocol, 0,
+                  fmt::format("the host answered request {} wrongly (opcode {}, {} bytes, {} fds)", header.opcode,
+                              reply->header.opcode, reply->payload.size(), reply->fds.size())}));
+    if (!failed) return reply;
+    Error error = error_of(*reply);
+    if (error.kind == ErrorKind::lost) error = lose(std::move(error));
+    return std::unexpected(std::move(error));
+}
+
+Result<UniqueFd> Session::open_lane() {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+    auto reply = request(SessionOp::open_lane, {}, {}, 0, 1);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    return std::move(reply->fds.front());
+}
+
+Result<NewBuffer> Session::buffer_reply(Result<Frame> reply, std::uint64_t size) {
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    BufferReply answer{};
+    std::memcpy(&answer, reply->payload.data(), sizeof answer);
+    NewBuffer buffer{answer.id, answer.size, reply->fds.empty() ? UniqueFd() : std::move(reply->fds.front())};
+    if (buffer.id == 0 || buffer.size < size)
+        return std::unexpected(lose(
+            {ErrorKind::protocol, 0,
+             fmt::format("the host made buffer {} of {} bytes, {} were asked for", buffer.id, buffer.size, size)}));
+    return buffer;
+}
+
+Result<NewBuffer> Session::allocate(std::uint64_t size) {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+    const BufferRequest body{size, 0, 0};
+    return buffer_reply(request(SessionOp::allocate_buffer, bytes_of(body), {}, sizeof(BufferReply), 1), size);
+}
+
+Result<NewBuffer> Session::register_buffer(int fd, std::uint64_t size) {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+    const BufferRequest body{size, 0, 0};
+    return buffer_reply(request(SessionOp::register_buffer, bytes_of(body), std::span(&fd, 1), sizeof(BufferReply), 0),
+                        size);
+}
+
+Status Session::free_buffer(std::uint32_t id) {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+    const BufferId body{id, 0};
+    auto reply = request(SessionOp::free_buffer, bytes_of(body), {}, 0, 0);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    return {};
+}
+
+Result<Counters> Session::usage() {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+    auto reply = request(SessionOp::usage, {}, {}, any_size, 0);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    auto counters = decode<Counters>(reply->payload);
+    if (!counters) return std::unexpected(lose(std::move(counters.error())));
+    return counters;
+}
+
+std::optional<Error> Session::lost_within(int milliseconds) {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return reason;
+    pollfd ready{socket_.get(), POLLIN, 0};
+    int count = 0;
+    do count = ::poll(&ready, 1, milliseconds);
+    while (count < 0 && errno == EINTR);
+    if (count <= 0) return std::nullopt;
+    auto word = receive();
+    if (!word) return std::move(word.error());
+    return lose({ErrorKind::protocol, 0, "the host answered a request that was not made"});
+}
+
+Error Session::why(Error seen) {
+    return lost_within(word_of_host_ms).value_or(std::move(seen));
+}
+
+} // namespace fastrpc::core
