@@ -30,7 +30,8 @@ inline Spread spread(std::vector<double> values) {
 }
 
 /// {"bench": NAME, "figures": {KEY: NUMBER, ...}}
-inline bool write_figures(const std::string& file, const std::string& name, const std::map<std::string, double>& figures) {
+inline bool write_figures(const std::string& file, const std::string& name,
+                          const std::map<std::string, double>& figures) {
     std::ofstream out(file);
     out << nlohmann::json{{"bench", name}, {"figures", figures}}.dump(2) << '\n';
     out.close();

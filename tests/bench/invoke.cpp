@@ -29,7 +29,7 @@ Result<Round> measure(const stack::Launch& launch) {
     return round;
 }
 
-struct Column {
+struct Column { // one contender at one DSP time
     std::vector<double> p50, p99;
     void add(const Round& round) {
         p50.push_back(round.p50);
@@ -63,7 +63,8 @@ int main(int argc, char** argv) {
     const stack::Launch brokered = (*system)->client("tests/bench/invoke-brokered", arguments);
     stack::Launch direct = (*system)->client("tests/bench/invoke-direct", arguments, "bin");
     direct.environment = (*system)->device_environment();
-    for (const std::string& word : {std::string("--dsp-dir"), (*system)->dsp_directory().string()}) direct.command.push_back(word);
+    for (const std::string& word : {std::string("--dsp-dir"), (*system)->dsp_directory().string()})
+        direct.command.push_back(word);
 
     std::map<std::string, double> figures{{"calls", static_cast<double>(calls) * repetitions * 4}};
     for (const unsigned latency : {0U, 90U}) {

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <pwd.h>
 #include <random>
+#include <set>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
 
@@ -27,10 +29,10 @@ protected:
         std::ofstream(modules_ / "libtext_skel.so") << "this is no ELF file\n";
     }
     static void TearDownTestSuite() { system_.reset(); }
-    static std::unique_ptr<stack::Stack> system_;
+    static System system_;
     static std::filesystem::path modules_;
 };
-std::unique_ptr<stack::Stack> BadInput::system_;
+System BadInput::system_;
 std::filesystem::path BadInput::modules_;
 
 // A session opened by hand, as `nobody`, with nothing of libfastrpc behind it.
@@ -41,8 +43,8 @@ UniqueFd raw_session(const stack::Stack& system) {
     UniqueFd socket;
     ::setenv("DBUS_SYSTEM_BUS_ADDRESS", system.client_environment().at("DBUS_SYSTEM_BUS_ADDRESS").c_str(), 1);
     if (::sd_bus_open_system(&bus) >= 0 &&
-        ::sd_bus_call_method(bus, "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "OpenSession", &error, &reply,
-                             "ssa{sv}", "cdsp", "unsigned", 0) >= 0) {
+        ::sd_bus_call_method(bus, "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "OpenSession", &error,
+                             &reply, "ssa{sv}", "cdsp", "unsigned", 0) >= 0) {
         const char* path = nullptr;
         int fd = -1;
         if (::sd_bus_message_read(reply, "oh", &path, &fd) >= 0) socket = UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
@@ -95,9 +97,9 @@ TEST_F(BadInput, each_broken_module_has_its_own_error_that_names_it) {
         const char* mentions;
     };
     std::vector<std::string> texts;
-    for (const Case& c : {Case{"libabsent_skel.so", "test", "libabsent_skel.so"},
-                          Case{"libtext_skel.so", "test", "libtext_skel.so"},
-                          Case{"libtest_skel.so", "other", "other_skel_handle_invoke"}}) {
+    for (const Case& c :
+         {Case{"libabsent_skel.so", "test", "libabsent_skel.so"}, Case{"libtext_skel.so", "test", "libtext_skel.so"},
+          Case{"libtest_skel.so", "other", "other_skel_handle_invoke"}}) {
         const json result = call(*system_, {"--library", c.library, "--interface", c.interface}, modules_);
         EXPECT_EQ(result.value("exit", -1), 4) << result;
         EXPECT_NE(result.value("error", "").find(c.mentions), std::string::npos) << result;
@@ -120,8 +122,9 @@ TEST_F(BadInput, a_crash_of_the_module_ends_its_own_session_and_names_the_module
     const json result = call(*system_, {"--method", "4"}, modules_);
     EXPECT_NE(result.value("code", 0), 0) << result;
     EXPECT_NE(result.value("later", 0), 0) << result;
-    EXPECT_NE((result.value("error", "") + result.value("later_error", "")).find("libtest_skel.so"), std::string::npos) << result;
-    EXPECT_NE(result.value("later_error", "").find("crash"), std::string::npos) << result;
+    EXPECT_NE((result.value("error", "") + result.value("later_error", "")).find("libtest_skel.so"), std::string::npos)
+        << result;
+    EXPECT_NE(result.value("error", "").find("crash"), std::string::npos) << result;
     EXPECT_EQ(other.finish().value("failed", -1), 0);
     EXPECT_EQ(call(*system_, {"--calls", "10"}).value("failed", -1), 0);
 }
@@ -149,7 +152,8 @@ TEST_F(BadInput, garbage_from_a_client_ends_its_own_session_alone) {
             const int target = round % 2 == 0 ? lane.get() : session.get();
             ::send(target, garbage.data(), garbage.size(), MSG_NOSIGNAL);
             return closed_by_peer(target);
-        })) << "round " << round;
+        })) << "round "
+            << round;
     }
     EXPECT_EQ(other.finish().value("failed", -1), 0);
     EXPECT_TRUE(stack::eventually([&] { return ctl_list(*system_).value("sessions", json::array({1})).empty(); }));
@@ -182,14 +186,15 @@ TEST_F(BadInput, a_silent_client_holds_up_nobody) {
 }
 
 TEST_F(BadInput, a_second_fastrpcd_says_so_in_one_line_and_ends) {
-    stack::Launch launch{.command = {stack::build_root() / "broker/fastrpcd", "--policy-dir", system_->directory() / "policy.d",
-                                     "--session-socket", system_->session_socket(), "--control-socket",
-                                     system_->directory() / "second.sock"},
+    stack::Launch launch{.command = {stack::build_root() / "broker/fastrpcd", "--policy-dir",
+                                     system_->directory() / "policy.d", "--session-socket", system_->session_socket(),
+                                     "--control-socket", system_->directory() / "second.sock"},
                          .environment = system_->client_environment()};
     for (const char* user : {"daemon", ""}) {
         launch.user = user;
         launch.command.back() = std::string("@unused");
-        launch.command.back() = (std::filesystem::temp_directory_path() / ("fastrpc-second-" + std::to_string(::getpid()) + user)).string();
+        launch.command.back() =
+            (std::filesystem::temp_directory_path() / ("fastrpc-second-" + std::to_string(::getpid()) + user)).string();
         const auto outcome = stack::run(launch);
         ASSERT_TRUE(outcome);
         EXPECT_EQ(outcome->code, 1);

@@ -3,7 +3,8 @@
 // N threads call the test module in a loop; each call carries words that only this thread and call know, so a result
 // that belongs to another call is seen. Prints one JSON object: calls, failed, mixed, error (of the first failure).
 //
-//   --calls 0 calls until stdin ends. With --method it makes one call and prints its result, for error tests.
+//   --calls 0 calls until stdin ends, after a line "calling" when every thread has its lane, and "failing" once when a
+//   call fails. With --method it makes one call and prints its result, for error tests.
 #include "client/fastrpc.h"
 
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <unistd.h>
@@ -24,10 +26,12 @@ struct Tally {
     std::atomic<std::uint64_t> calls{0}, failed{0}, mixed{0};
     std::mutex mutex;
     std::string error;
+    bool announce = false; ///< the first failure, for a test that waits for it
     void fail(const fastrpc_error& why) {
-        failed.fetch_add(1);
         const std::lock_guard lock(mutex);
-        if (error.empty()) error = why.text;
+        if (failed.fetch_add(1) > 0) return;
+        error = why.text;
+        if (announce) std::puts("failing"), std::fflush(stdout);
     }
 };
 
@@ -39,9 +43,12 @@ std::uint64_t mix(std::uint64_t value) {
 }
 
 constexpr unsigned echo_method = 2;
+constexpr int crash_method = 4;
+constexpr int fail_method = 5;
 constexpr std::uint32_t echo_scalars = echo_method << 24 | 1U << 16 | 1U << 8;
 
-void call_loop(fastrpc_module* module, std::uint64_t seed, std::uint64_t calls, const std::atomic<bool>& stop, Tally& tally) {
+void call_loop(fastrpc_module* module, std::uint64_t seed, std::uint64_t calls, const std::atomic<bool>& stop,
+               Tally& tally, std::counting_semaphore<>& started) {
     std::array<std::uint64_t, 32> out{}, in{};
     for (std::uint64_t n = 0; calls == 0 ? !stop.load() : n < calls; ++n) {
         for (std::size_t i = 0; i < in.size(); ++i) in[i] = mix(seed << 40 | n << 8 | i);
@@ -52,9 +59,12 @@ void call_loop(fastrpc_module* module, std::uint64_t seed, std::uint64_t calls, 
         args[1].data = out.data();
         args[1].size = sizeof out;
         fastrpc_error error{};
-        if (fastrpc_invoke(module, echo_scalars, args.data(), args.size(), &error) != 0) tally.fail(error);
-        else if (in != out) tally.mixed.fetch_add(1);
+        if (fastrpc_invoke(module, echo_scalars, args.data(), args.size(), &error) != 0)
+            tally.fail(error);
+        else if (in != out)
+            tally.mixed.fetch_add(1);
         tally.calls.fetch_add(1);
+        if (n == 0) started.release();
     }
 }
 
@@ -68,7 +78,8 @@ int report(const nlohmann::json& result, int code) {
 
 int main(int argc, char** argv) {
     CLI::App app("Calls the test module", "fastrpc-caller");
-    std::string domain = "cdsp", pd = "unsigned", directory, library = "libtest_skel.so", interface = "test", label = "caller";
+    std::string domain = "cdsp", pd = "unsigned", directory, library = "libtest_skel.so", interface = "test",
+                label = "caller";
     unsigned threads = 1;
     std::uint64_t calls = 100;
     int method = -1;
@@ -99,7 +110,8 @@ int main(int argc, char** argv) {
     const std::string uri = "file:///" + library + "?" + interface + "_skel_handle_invoke&_modver=1.0&_dom=" + domain;
     fastrpc_module* module = nullptr;
     if (const int code = fastrpc_module_open(session, uri.c_str(), &module, &error); code != 0) {
-        const int result = report({{"stage", "module"}, {"code", code}, {"name", error.name}, {"error", error.text}}, 4);
+        const int result =
+            report({{"stage", "module"}, {"code", code}, {"name", error.name}, {"error", error.text}}, 4);
         fastrpc_session_close(session);
         return result;
     }
@@ -112,29 +124,40 @@ int main(int argc, char** argv) {
         args[0].size = sizeof value;
         args[1].data = out.data();
         args[1].size = out.size();
-        const bool has_output = method == 5;
-        const std::uint32_t scalars = static_cast<std::uint32_t>(method) << 24 | 1U << 16 | (has_output ? 1U << 8 : 0U);
-        const int code = fastrpc_invoke(module, scalars, args.data(), has_output ? 2 : 1, &error);
+        // The shapes of the test module's methods: crash has no argument, fail a value in and an output.
+        const std::size_t count = method == crash_method ? 0 : method == fail_method ? 2 : 1;
+        const std::uint32_t scalars =
+            static_cast<std::uint32_t>(method) << 24 | (count > 0 ? 1U << 16 : 0U) | (count > 1 ? 1U << 8 : 0U);
+        const int code = fastrpc_invoke(module, scalars, args.data(), count, &error);
         result = {{"stage", "call"}, {"code", code}, {"name", error.name}, {"error", error.text}, {"output", out}};
         // A second call tells what is left of the session after the first.
         fastrpc_error later{};
-        result["later"] = fastrpc_invoke(module, scalars, args.data(), has_output ? 2 : 1, &later);
+        result["later"] = fastrpc_invoke(module, scalars, args.data(), count, &later);
         result["later_error"] = later.text;
     } else {
+        tally.announce = calls == 0;
         std::atomic<bool> stop{false};
+        std::counting_semaphore<> started{0};
         std::vector<std::thread> workers;
         for (unsigned i = 0; i < threads; ++i)
-            workers.emplace_back([&, i] { call_loop(module, static_cast<std::uint64_t>(::getpid()) * 64 + i, calls, stop, tally); });
+            workers.emplace_back([&, i] {
+                call_loop(module, static_cast<std::uint64_t>(::getpid()) * 64 + i, calls, stop, tally, started);
+            });
         if (calls == 0) {
+            for (unsigned i = 0; i < threads; ++i) started.acquire(); // every thread has its lane
             std::puts("calling");
             std::fflush(stdout);
             char byte = 0;
-            while (::read(STDIN_FILENO, &byte, 1) > 0) {}
+            while (::read(STDIN_FILENO, &byte, 1) > 0) {
+            }
             stop = true;
         }
         for (std::thread& worker : workers) worker.join();
-        result = {{"stage", "done"}, {"calls", tally.calls.load()}, {"failed", tally.failed.load()},
-                  {"mixed", tally.mixed.load()}, {"error", tally.error}};
+        result = {{"stage", "done"},
+                  {"calls", tally.calls.load()},
+                  {"failed", tally.failed.load()},
+                  {"mixed", tally.mixed.load()},
+                  {"error", tally.error}};
     }
     fastrpc_module_close(module);
     fastrpc_session_close(session);

@@ -20,9 +20,9 @@ class Session : public testing::Test {
 protected:
     static void SetUpTestSuite() { system_ = start_system(); }
     static void TearDownTestSuite() { system_.reset(); }
-    static std::unique_ptr<stack::Stack> system_;
+    static System system_;
 };
-std::unique_ptr<stack::Stack> Session::system_;
+System Session::system_;
 
 std::string sha256(const std::filesystem::path& file) {
     std::ifstream in(file, std::ios::binary);
@@ -30,7 +30,8 @@ std::string sha256(const std::filesystem::path& file) {
     std::array<unsigned char, 32> digest{};
     ::EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr);
     std::string text;
-    for (const unsigned char byte : digest) text += "0123456789abcdef"[byte >> 4], text += "0123456789abcdef"[byte & 15];
+    for (const unsigned char byte : digest)
+        text += "0123456789abcdef"[byte >> 4], text += "0123456789abcdef"[byte & 15];
     return text;
 }
 
@@ -72,7 +73,9 @@ TEST_F(Session, the_client_holds_no_device_node_and_no_driver_connection) {
         struct stat status {};
         ASSERT_EQ(::fstat(fd.get(), &status), 0);
         // /dev/null and the like are the only character devices; major 10 holds the misc devices, 261 accel.
-        if (S_ISCHR(status.st_mode)) EXPECT_EQ(major(status.st_rdev), 1U) << "fd " << number;
+        if (S_ISCHR(status.st_mode)) {
+            EXPECT_EQ(major(status.st_rdev), 1U) << "fd " << number;
+        }
         if (S_ISSOCK(status.st_mode)) {
             ++sockets;
             EXPECT_NE(peer_path(fd.get()), system_->vdsp_socket().string()) << "fd " << number;

@@ -16,17 +16,28 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 
 /// Directory with libtest_skel.so, the module of the tests.
-inline std::filesystem::path module_directory() { return stack::build_root() / "tests/unit/vdsp_dsp"; }
+inline std::filesystem::path module_directory() {
+    return stack::build_root() / "tests/unit/vdsp_dsp";
+}
+
+/// Fails the test when a program of the system did not end cleanly: that is where a sanitizer's report shows.
+struct CheckedStop {
+    void operator()(stack::Stack* system) const {
+        for (const std::string& complaint : system->stop()) ADD_FAILURE() << complaint << '\n' << system->log();
+        delete system;
+    }
+};
+using System = std::unique_ptr<stack::Stack, CheckedStop>;
 
 /// A started system; the test fails with its log when it does not start.
-inline std::unique_ptr<stack::Stack> start_system(stack::Options options = {}) {
+inline System start_system(stack::Options options = {}) {
     options.quiet = true;
     auto system = stack::Stack::start(options);
     if (!system) {
         ADD_FAILURE() << system.error().text;
         throw std::runtime_error("the virtual system did not start");
     }
-    return std::move(*system);
+    return System(system->release());
 }
 
 inline std::vector<std::string> caller_arguments(std::vector<std::string> more,
@@ -40,7 +51,8 @@ inline json call(const stack::Stack& system, std::vector<std::string> arguments,
                  const std::filesystem::path& directory = module_directory(), const std::string& user = "nobody",
                  std::chrono::milliseconds limit = 120s) {
     const auto outcome = stack::run(
-        system.client("tests/integration/fastrpc-caller", caller_arguments(std::move(arguments), directory), user), limit);
+        system.client("tests/integration/fastrpc-caller", caller_arguments(std::move(arguments), directory), user),
+        limit);
     if (!outcome) return {{"exit", -1}, {"error", outcome.error().text}};
     json result = json::parse(outcome->output, nullptr, false);
     if (!result.is_object()) result = {{"error", "no JSON: " + outcome->output + outcome->errors}};
@@ -89,12 +101,16 @@ public:
     }
     /// True once it has its session and its module, and calls.
     bool calling() { return line() == "calling"; }
+    /// Waits until a call failed.
+    bool failing() { return line() == "failing"; }
     [[nodiscard]] pid_t pid() const { return process_->pid(); }
     void kill() { process_->end(0ms); }
     /// Tells it to stop and returns its JSON.
     json finish() {
         input_.reset();
-        const json result = json::parse(line(), nullptr, false);
+        std::string last = line();
+        if (last == "failing") last = line();
+        const json result = json::parse(last, nullptr, false);
         process_->wait(60s);
         return result;
     }

@@ -9,15 +9,15 @@ using namespace fastrpc::test;
 TEST(Users, two_users_with_eight_threads_each_get_their_own_results) {
     const auto system = start_system();
     const auto user = [&](const std::string& name) {
-        // 8 threads x 6250 calls x 2 users = 100,000 calls.
+        // 8 threads x 12,500 calls = 100,000 calls for each user.
         return std::async(std::launch::async, [&system, name] {
-            return call(*system, {"--threads", "8", "--calls", "6250"}, module_directory(), name, 600s);
+            return call(*system, {"--threads", "8", "--calls", "12500"}, module_directory(), name, 600s);
         });
     };
     auto first = user("nobody"), second = user("mail");
     for (const json& result : {first.get(), second.get()}) {
         EXPECT_EQ(result.value("exit", -1), 0) << result;
-        EXPECT_EQ(result.value("calls", 0), 50000) << result;
+        EXPECT_EQ(result.value("calls", 0), 100000) << result;
         EXPECT_EQ(result.value("failed", -1), 0) << result;
         EXPECT_EQ(result.value("mixed", -1), 0) << result;
     }

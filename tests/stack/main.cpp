@@ -13,11 +13,15 @@ using namespace fastrpc;
 int main(int argc, char** argv) {
     CLI::App app("Run a command in a virtual system: bus, SoC, fastrpcd and the root hosts", "fastrpc-stack");
     stack::Options options;
+    bool verbose = false;
     std::vector<std::string> command;
     app.add_option("--policy-dir", options.policy, "policy files to use")->check(CLI::ExistingDirectory);
     app.add_option("--latency-us", options.latency_us, "DSP time of each call of a module");
+    app.add_flag("--verbose", verbose, "show what the programs log while they run, not only after a failure");
     app.add_option("command", command, "command and its arguments, after --")->required();
     CLI11_PARSE(app, argc, argv);
+
+    options.quiet = !verbose;
 
     // Ctrl-C reaches the whole terminal group; the command ends by it, then we end the rest.
     std::signal(SIGINT, SIG_IGN);
@@ -39,6 +43,9 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "fastrpc-stack: %s\n", process.error().text.c_str());
         return 1;
     }
-    for (;;)
-        if (const auto status = process->wait(std::chrono::hours(1))) return stack::exit_code(*status);
+    std::optional<int> status;
+    while (!status) status = process->wait(std::chrono::hours(1));
+    const int code = stack::exit_code(*status);
+    if (code != 0 && !verbose) std::fprintf(stderr, "\nwhat the programs logged:\n%s", (*system)->log().c_str());
+    return code;
 }

@@ -38,8 +38,10 @@ Result<std::optional<Identity>> identity(const std::string& user) {
     if (launch.log >= 0) ::dup2(launch.log, STDERR_FILENO);
     int listener = launch.listen_fd;
     if (listener >= 0) {
-        if (listener == 3) ::fcntl(3, F_SETFD, 0);
-        else ::dup2(listener, 3);
+        if (listener == 3)
+            ::fcntl(3, F_SETFD, 0);
+        else
+            ::dup2(listener, 3);
         // LISTEN_PID must be our own number, which only the child knows.
         pid_t scale = 1;
         while (::getpid() / scale >= 10) scale *= 10;

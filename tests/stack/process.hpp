@@ -14,14 +14,14 @@
 namespace fastrpc::stack {
 
 struct Launch {
-    std::vector<std::string> command;         ///< absolute program, then its arguments
+    std::vector<std::string> command;               ///< absolute program, then its arguments
     std::map<std::string, std::string> environment; ///< whole, beside PATH
-    std::string user;                         ///< name; empty = ours
-    int listen_fd = -1;                       ///< passed by the socket activation protocol as fd 3
-    int input = -1;                           ///< stdin; -1 = /dev/null
-    int output = -1;                          ///< stdout; -1 = ours
-    int log = -1;                             ///< stderr; -1 = ours
-    pid_t group = -1;                         ///< process group to join; 0 = a new one; -1 = ours
+    std::string user;                               ///< name; empty = ours
+    int listen_fd = -1;                             ///< passed by the socket activation protocol as fd 3
+    int input = -1;                                 ///< stdin; -1 = /dev/null
+    int output = -1;                                ///< stdout; -1 = ours
+    int log = -1;                                   ///< stderr; -1 = ours
+    pid_t group = -1;                               ///< process group to join; 0 = a new one; -1 = ours
 };
 
 /// Kills its process when it dies first.
@@ -33,6 +33,8 @@ public:
     ~Process();
 
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    /// Wait status once it ended.
+    [[nodiscard]] std::optional<int> status() const noexcept { return status_; }
     void signal(int number) const;
     /// The wait status once it ended, within `limit`; nothing when it still runs.
     std::optional<int> wait(std::chrono::milliseconds limit);

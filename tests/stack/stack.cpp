@@ -32,11 +32,14 @@ constexpr const char* broker_user = "daemon";
 constexpr const char* host_user = "bin";
 constexpr const char* dsp_user = "games";
 
-fs::path program(std::string_view name) { return build_root() / name; }
+fs::path program(std::string_view name) {
+    return build_root() / name;
+}
 
 Status own(const fs::path& path, const char* user, mode_t mode) {
     const passwd* entry = ::getpwnam(user);
-    if (entry == nullptr || ::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0 || ::chmod(path.c_str(), mode) != 0)
+    if (entry == nullptr || ::chown(path.c_str(), entry->pw_uid, entry->pw_gid) != 0 ||
+        ::chmod(path.c_str(), mode) != 0)
         return fail_errno("giving " + path.string() + " to " + user, errno);
     return {};
 }
@@ -94,8 +97,12 @@ bool accepts_connections(const fs::path& path) {
 
 } // namespace
 
-fs::path build_root() { return FASTRPC_BUILD_ROOT; }
-fs::path source_root() { return FASTRPC_SOURCE_ROOT; }
+fs::path build_root() {
+    return FASTRPC_BUILD_ROOT;
+}
+fs::path source_root() {
+    return FASTRPC_SOURCE_ROOT;
+}
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
     const auto end = std::chrono::steady_clock::now() + limit;
@@ -118,13 +125,29 @@ Result<std::unique_ptr<Stack>> Stack::start(const Options& options) {
     return stack;
 }
 
+std::vector<std::string> Stack::stop() {
+    std::vector<std::string> complaints;
+    const auto end = [&](Process& process, const char* name) {
+        process.end();
+        const int code = process.status() ? exit_code(*process.status()) : -1;
+        if (code != 0) complaints.push_back(fmt::format("{} ended with code {}", name, code));
+    };
+    for (Process& host : hosts_) end(host, "a root host");
+    if (fastrpcd_) end(*fastrpcd_, "fastrpcd");
+    if (activator_) activator_->end();
+    if (vdsp_) end(*vdsp_, "fastrpc-vdsp");
+    if (bus_) bus_->end();
+    hosts_.clear();
+    for (auto* process : {&fastrpcd_, &activator_, &vdsp_, &bus_}) process->reset();
+    return complaints;
+}
+
 Stack::~Stack() {
-    for (Process& host : hosts_) host.end();
-    for (const auto* process : {&fastrpcd_, &activator_, &vdsp_, &bus_})
-        if (*process) (*process)->end();
+    stop();
     // Session hosts are children of the activator and came to us when it ended (we are a subreaper).
     if (group_ > 0) ::kill(-group_, SIGKILL);
-    while (group_ > 0 && ::waitpid(-group_, nullptr, 0) > 0) {}
+    while (group_ > 0 && ::waitpid(-group_, nullptr, 0) > 0) {
+    }
     std::error_code ignored;
     if (!directory_.empty()) fs::remove_all(directory_, ignored);
 }
@@ -149,10 +172,11 @@ Status Stack::prepare() {
             ::chmod(copy.c_str(), 0644);
         }
     if (options_.shells)
-        for (const auto& [file, kind, domain] : {std::tuple("cdsp/fastrpc_shell_unsigned_3", "unsigned", 3U),
-                                                 std::tuple("cdsp/fastrpc_shell_3", "signed", 3U),
-                                                 std::tuple("adsp/fastrpc_shell_0", "signed", 0U)})
-            if (const Status done = write_file(directory_ / "dsp" / file, virtual_shell(kind, domain)); !done) return done;
+        for (const auto& [file, kind, domain] :
+             {std::tuple("cdsp/fastrpc_shell_unsigned_3", "unsigned", 3U),
+              std::tuple("cdsp/fastrpc_shell_3", "signed", 3U), std::tuple("adsp/fastrpc_shell_0", "signed", 0U)})
+            if (const Status done = write_file(directory_ / "dsp" / file, virtual_shell(kind, domain)); !done)
+                return done;
     return {};
 }
 
@@ -221,7 +245,8 @@ Status Stack::start_sockets() {
     Launch activator{.command = {"/usr/bin/systemd-socket-activate", "--listen=" + session_socket().string(),
                                  "--seqpacket", "--accept"},
                      .user = host_user};
-    for (const auto& [name, value] : device_environment()) activator.command.push_back("--setenv=" + name + "=" + value);
+    for (const auto& [name, value] : device_environment())
+        activator.command.push_back("--setenv=" + name + "=" + value);
     for (const std::string& word :
          {program("daemon/host/fastrpc-pd").string(), std::string("--session"), std::string("--control"),
           control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
@@ -281,14 +306,19 @@ Status Stack::wait_for_root_hosts() const {
         last = list->output + list->errors;
         const auto parsed = nlohmann::json::parse(list->output, nullptr, false);
         if (!parsed.is_object() || !parsed.contains("pds")) return false;
-        return std::ranges::count_if(parsed["pds"], [](const auto& pd) { return pd.value("state", "") == "running"; }) == 2;
+        return std::ranges::count_if(parsed["pds"],
+                                     [](const auto& pd) { return pd.value("state", "") == "running"; }) == 2;
     });
     if (!up) return fail(ErrorKind::timeout, "the root PDs did not come up; fastrpcctl says: " + last);
     return {};
 }
 
-pid_t Stack::fastrpcd() const noexcept { return fastrpcd_ ? fastrpcd_->pid() : -1; }
-pid_t Stack::vdsp() const noexcept { return vdsp_ ? vdsp_->pid() : -1; }
+pid_t Stack::fastrpcd() const noexcept {
+    return fastrpcd_ ? fastrpcd_->pid() : -1;
+}
+pid_t Stack::vdsp() const noexcept {
+    return vdsp_ ? vdsp_->pid() : -1;
+}
 
 std::string Stack::log() const {
     std::ifstream file(directory_ / "log");
@@ -296,7 +326,8 @@ std::string Stack::log() const {
 }
 
 std::string Stack::soc_status() const {
-    const auto status = run({.command = {program("vdsp/driver/fastrpc-vdsp"), "ctl", "--socket", vdsp_socket(), "status"}});
+    const auto status =
+        run({.command = {program("vdsp/driver/fastrpc-vdsp"), "ctl", "--socket", vdsp_socket(), "status"}});
     return status ? status->output : std::string();
 }
 

@@ -1,5 +1,5 @@
-// A whole system on this machine: private D-Bus system bus, virtual SoC, socket activation, fastrpcd, and a host for the
-// root PD of each domain; every program under its own user, as systemd would run them.
+// A whole system on this machine: private D-Bus system bus, virtual SoC, socket activation, fastrpcd, and a host for
+// the root PD of each domain; every program under its own user, as systemd would run them.
 //
 // The demo, the integration tests and the benches all stand on it. It needs root, touches nothing outside its own
 // temporary directory, and ends everything that it started, whatever happened meanwhile.
@@ -31,12 +31,12 @@ std::filesystem::path source_root();
 
 struct Options {
     std::filesystem::path policy = source_root() / "config/demo/policy.d";
-    bool with_policy = true;   ///< false: an empty policy directory
+    bool with_policy = true; ///< false: an empty policy directory
     unsigned cdsp_slots = 14;
-    bool shells = true;        ///< false: no shell files for the DSPs
+    bool shells = true; ///< false: no shell files for the DSPs
     bool root_hosts = true;
-    unsigned latency_us = 0;   ///< DSP time added to each call of a module
-    bool quiet = false;        ///< logs only into log()
+    unsigned latency_us = 0; ///< DSP time added to each call of a module
+    bool quiet = false;      ///< logs only into log()
 };
 
 class Stack {
@@ -57,6 +57,9 @@ public:
     [[nodiscard]] std::filesystem::path session_socket() const { return directory_ / "host" / "session.sock"; }
     [[nodiscard]] pid_t fastrpcd() const noexcept;
     [[nodiscard]] pid_t vdsp() const noexcept;
+
+    /// Ends everything; what did not end cleanly on SIGTERM (a sanitizer's report, a hang) comes back as a text each.
+    std::vector<std::string> stop();
 
     /// Everything that the programs wrote to stderr so far.
     [[nodiscard]] std::string log() const;

@@ -32,6 +32,7 @@ TEST(Result, an_errno_failure_says_what_and_why) {
 TEST(Result, every_kind_has_its_own_word) {
     for (int a = 0; a <= static_cast<int>(ErrorKind::dsp); ++a) {
         EXPECT_NE(to_string(static_cast<ErrorKind>(a)), "unknown");
-        for (int b = 0; b < a; ++b) EXPECT_NE(to_string(static_cast<ErrorKind>(a)), to_string(static_cast<ErrorKind>(b)));
+        for (int b = 0; b < a; ++b)
+            EXPECT_NE(to_string(static_cast<ErrorKind>(a)), to_string(static_cast<ErrorKind>(b)));
     }
 }
