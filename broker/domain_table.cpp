@@ -2,6 +2,7 @@
 #include "broker/object_tables.hpp"
 #include "broker/registry.hpp"
 
+#include <fmt/core.h>
 #include <string>
 
 namespace fastrpc::broker {
@@ -12,6 +13,11 @@ std::string class_of(const DomainEntry& entry) {
     std::string name(to_string(entry.domain));
     if (name.back() == '0' || name.back() == '1') name.pop_back();
     return name;
+}
+
+// The unit that systemd runs the host as (systemd/fastrpc-pd@.service).
+std::string unit_of(const ProtectionDomain& pd) {
+    return fmt::format("fastrpc-pd@{}-{}.service", to_string(pd.about.domain), to_string(pd.about.kind));
 }
 
 template<auto Read>
@@ -47,6 +53,9 @@ const sd_bus_vtable domain_table[] = {
     SD_BUS_PROPERTY("State", "s", of_domain<&DomainEntry::state>, 0, changes),
     SD_BUS_PROPERTY("Generation", "t", of_domain<&DomainEntry::generation>, 0, changes),
     SD_BUS_PROPERTY("SessionsUsed", "u", of_domain<&DomainEntry::sessions_used>, 0, changes),
+    SD_BUS_PROPERTY("SessionsMax", "u", of_domain<&DomainEntry::sessions_max>, 0, changes),
+    SD_BUS_PROPERTY("LastCrashUSec", "t", of_domain<&DomainEntry::last_crash_us>, 0, changes),
+    SD_BUS_PROPERTY("LastCrashReason", "s", of_domain<&DomainEntry::last_crash_reason>, 0, changes),
     SD_BUS_PROPERTY("Problems", "as", of_domain<&DomainEntry::problems>, 0, changes),
     SD_BUS_VTABLE_END};
 
@@ -60,6 +69,8 @@ const sd_bus_vtable pd_table[] = {
     SD_BUS_PROPERTY("Restarts", "u", of_pd<[](const ProtectionDomain& p) { return p.about.restarts; }>, 0, changes),
     SD_BUS_PROPERTY("Pid", "u", of_pd<[](const ProtectionDomain& p) { return p.about.pid; }>, 0, changes),
     SD_BUS_PROPERTY("Node", "s", of_pd<[](const ProtectionDomain& p) { return p.about.node; }>, 0, changes),
+    SD_BUS_PROPERTY("Unit", "s", of_pd<unit_of>, 0, fixed),
+    SD_BUS_PROPERTY("FilesServed", "t", of_pd<[](const ProtectionDomain& p) { return p.link ? p.link->counters().files_served : 0; }>, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
     SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", usage), get_pd_usage, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END};
 // clang-format on

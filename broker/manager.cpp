@@ -116,7 +116,10 @@ int Manager::open_session(sd_bus_message* call, const Subject& caller) {
             [this, caller, domain, kind = request->kind, held = MessageRef(call)](Result<StartedHost> host) {
                 if (host) return on_started(held, std::move(host));
                 Error& error = host.error();
-                if (error.kind == ErrorKind::busy) error.text = busy_text(domain, error.text);
+                if (error.kind == ErrorKind::busy) {
+                    parts_.registry.note_full(domain);
+                    error.text = busy_text(domain, error.text);
+                }
                 const bool signature = kind == PdKind::signed_user && error.kind == ErrorKind::denied;
                 refuse(held.get(), caller, domain, signature ? "SignedPdRefused" : error_word(error.kind), error);
             },

@@ -131,7 +131,8 @@ void BusObjects::domain_added(const DomainEntry& domain) {
 }
 void BusObjects::domain_changed(const DomainEntry& domain) {
     check(::sd_bus_emit_properties_changed(bus_, path_of(domain).c_str(), names::domain, "State", "Generation",
-                                           "SessionsUsed", "Problems", nullptr),
+                                           "SessionsUsed", "SessionsMax", "LastCrashUSec", "LastCrashReason",
+                                           "Problems", nullptr),
           path_of(domain));
 }
 void BusObjects::pd_added(const ProtectionDomain& pd) {

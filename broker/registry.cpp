@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fmt/core.h>
 #include <sys/random.h>
 #include <system_error>
@@ -172,12 +173,34 @@ void Registry::remove_session(std::uint64_t id) {
 void Registry::on_pd(std::pair<Domain, PdKind> key, HostMessage message) {
     ProtectionDomain& pd = pds_.at(key);
     message = checked(std::move(message), pd.about);
-    if (auto* news = std::get_if<HostState>(&message))
+    if (auto* news = std::get_if<HostState>(&message)) {
+        const bool was_restarting = pd.about.state == PdState::restarting;
         pd.about = std::move(news->about);
-    else
+        if (pd.about.state == PdState::restarting && !was_restarting) note_crash(pd.about);
+    } else {
         stop_pd(pd, end_reason(message));
+    }
     observer_.pd_changed(pd);
     refresh(key.first);
+}
+
+void Registry::note_crash(const Description& about) {
+    const auto known = domains_.find(about.domain);
+    if (known == domains_.end()) return;
+    using namespace std::chrono;
+    const auto now = duration_cast<microseconds>(system_clock::now().time_since_epoch());
+    known->second.last_crash_us = static_cast<std::uint64_t>(now.count());
+    known->second.last_crash_reason = fmt::format("{} PD: {}", to_string(about.kind), about.reason);
+    observer_.domain_changed(known->second);
+}
+
+void Registry::note_full(Domain domain) {
+    const auto known = domains_.find(domain);
+    if (known == domains_.end()) return;
+    const auto on_it = [&](const auto& entry) { return entry.second.about.domain == domain && entry.second.link; };
+    known->second.sessions_max =
+        static_cast<std::uint32_t>(std::ranges::count_if(sessions_, on_it) + std::ranges::count_if(pds_, on_it));
+    observer_.domain_changed(known->second);
 }
 
 void Registry::stop_pd(ProtectionDomain& pd, const std::string& reason) {
@@ -229,7 +252,12 @@ std::string Registry::holders(Domain domain) const {
 
 DomainEntry Registry::look_at(Domain domain) const {
     DomainEntry entry{.domain = domain};
-    if (const auto known = domains_.find(domain); known != domains_.end()) entry.generation = known->second.generation;
+    if (const auto known = domains_.find(domain); known != domains_.end()) {
+        entry.generation = known->second.generation;
+        entry.sessions_max = known->second.sessions_max;
+        entry.last_crash_us = known->second.last_crash_us;
+        entry.last_crash_reason = known->second.last_crash_reason;
+    }
     std::array<unsigned, 7> states{}; // by PdState
     const auto see = [&](const Description& about) {
         ++states.at(static_cast<std::size_t>(about.state));

@@ -41,6 +41,9 @@ struct DomainEntry {
     std::string state; ///< absent, offline, online or recovering
     std::uint64_t generation = 0;
     std::uint32_t sessions_used = 0;
+    std::uint32_t sessions_max = 14; ///< the driver's most (KERNEL 1.2), until the DSP was seen full with fewer
+    std::uint64_t last_crash_us = 0; ///< CLOCK_REALTIME of a static PD's last restart; 0 = none seen
+    std::string last_crash_reason;
     std::vector<std::string> problems; ///< for people, one per PD that failed
     friend bool operator==(const DomainEntry&, const DomainEntry&) = default;
 };
@@ -83,6 +86,8 @@ public:
 
     /// Asks the session's host to end; the session goes when the host does.
     Status close(Session& session);
+    /// The kernel said that all hardware sessions of `domain` are taken: now their number is known.
+    void note_full(Domain domain);
     /// A request for a session that was turned down, for the totals.
     void count_refusal() noexcept { ++totals_.sessions_refused; }
     /// Calls back once, after every host answered or a second passed; a silent host counts as it did last.
@@ -108,6 +113,7 @@ private:
     void on_pd(std::pair<Domain, PdKind> key, HostMessage message);
     void remove_session(std::uint64_t id);
     void stop_pd(ProtectionDomain& pd, const std::string& reason);
+    void note_crash(const Description& about);
     void refresh(Domain domain);
     [[nodiscard]] DomainEntry look_at(Domain domain) const;
     [[nodiscard]] std::vector<HostLink*> links() const;

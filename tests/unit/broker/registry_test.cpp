@@ -167,6 +167,30 @@ TEST_F(RegistryTest, the_state_of_a_domain_follows_its_pds) {
     EXPECT_EQ(registry.find_domain(Domain::cdsp)->problems, std::vector<std::string>{"root: because"});
 }
 
+TEST_F(RegistryTest, a_domain_remembers_when_and_why_its_static_pd_last_crashed) {
+    auto host = adopted(root_of(Domain::cdsp));
+    ASSERT_TRUE(host);
+    EXPECT_EQ(registry.find_domain(Domain::cdsp)->last_crash_us, 0U);
+    for (const PdState state : {PdState::restarting, PdState::attaching, PdState::running}) {
+        Description news = root_of(Domain::cdsp, state);
+        news.reason = state == PdState::restarting ? "the DSP went away" : "attached";
+        ASSERT_TRUE(host->say(ControlOp::state, news));
+        ASSERT_TRUE(loop.until([&] { return registry.find_pd(Domain::cdsp, PdKind::root)->about.state == state; }));
+    }
+    EXPECT_GT(registry.find_domain(Domain::cdsp)->last_crash_us, 0U);
+    EXPECT_EQ(registry.find_domain(Domain::cdsp)->last_crash_reason, "root PD: the DSP went away");
+}
+
+TEST_F(RegistryTest, a_full_dsp_teaches_how_many_sessions_it_has) {
+    const auto host = adopted(root_of(Domain::cdsp));
+    ASSERT_TRUE(host);
+    EXPECT_EQ(registry.find_domain(Domain::cdsp)->sessions_max, 14U);
+    registry.note_full(Domain::adsp); // unknown: nothing to learn
+    registry.note_full(Domain::cdsp);
+    EXPECT_EQ(registry.find_domain(Domain::cdsp)->sessions_max, 1U);
+    EXPECT_EQ(registry.find_domain(Domain::adsp), nullptr);
+}
+
 TEST_F(RegistryTest, a_host_cannot_become_another_by_a_state_message) {
     const Description original = session_of(42, 1000);
     for (const auto& change : std::vector<std::function<void(Description&)>>{
