@@ -154,6 +154,7 @@ Stack::~Stack() {
 
 Status Stack::prepare() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::umask(022); // other users must reach the sockets, whatever the umask of who started us
     std::string pattern = fs::temp_directory_path() / "fastrpc-XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr) return fail_errno("making " + pattern, errno);
     directory_ = pattern;
