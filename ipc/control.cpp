@@ -13,6 +13,10 @@ constexpr std::size_t max_text = 4096;
 struct Writer {
     Packer out;
     void operator()(const std::string& value) { out.text(std::string_view(value).substr(0, max_text)); }
+    template<class T, std::size_t Count>
+    void operator()(const std::array<T, Count>& values) {
+        for (const T& value : values) (*this)(value);
+    }
     template<class T>
     void operator()(const T& value) {
         if constexpr (std::is_enum_v<T>) {
@@ -35,6 +39,10 @@ struct Reader {
     void operator()(std::string& value) {
         value = in.text();
         valid = valid && value.size() <= max_text;
+    }
+    template<class T, std::size_t Count>
+    void operator()(std::array<T, Count>& values) {
+        for (T& value : values) (*this)(value);
     }
     template<class T>
     void operator()(T& value) {
@@ -74,11 +82,12 @@ void members(auto& walk,
     each(walk, m.session_id, m.domain, m.kind, m.state, m.generation, m.restarts, m.pid, m.owner_uid, m.label,
          m.opened_us, m.node, m.reason);
     members(walk, m.grant);
+    each(walk, m.backend, m.profile, m.capabilities);
 }
 void members(auto& walk,
              auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Counters> {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
-         m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us);
+         m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us, m.in_flight);
 }
 void members(auto& walk, auto& m) requires
     std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, FailedMessage> {
@@ -88,6 +97,7 @@ void members(auto& walk,
              auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, ByeMessage> {
     each(walk, m.reason);
     members(walk, m.counters);
+    each(walk, m.lost_contexts);
 }
 
 bool known(Domain domain) {

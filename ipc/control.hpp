@@ -23,6 +23,7 @@
 #include "ipc/domain.hpp"
 #include "ipc/grant.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -60,6 +61,13 @@ struct StartMessage {
     friend bool operator==(const StartMessage&, const StartMessage&) = default;
 };
 
+inline constexpr std::size_t capability_count = 12;
+constexpr std::array<std::uint32_t, capability_count> unknown_capabilities() noexcept {
+    std::array<std::uint32_t, capability_count> none{};
+    none.fill(0xFFFFFFFF);
+    return none;
+}
+
 /// What a host knows of itself: enough for a fastrpcd that was just started.
 struct Description {
     std::uint64_t session_id = 0; ///< 0 for a static PD
@@ -72,9 +80,13 @@ struct Description {
     std::uint32_t owner_uid = 0;
     std::string label;
     std::uint64_t opened_us = 0;
-    std::string node;   ///< device node in use; empty while there is none
-    std::string reason; ///< of the last transition, for people
-    Grant grant;        ///< of a session
+    std::string node;    ///< device node in use; empty while there is none
+    std::string reason;  ///< of the last transition, for people
+    Grant grant;         ///< of a session
+    std::string backend; ///< "misc" or "accel"; empty while there is no node
+    std::string profile; ///< what the host's probes say of the kernel driver, for people (KERNEL 1.16, 2.3)
+    /// Values of the DSP's capabilities 0..11 (KERNEL 1.5); all 0xFFFFFFFF while nobody could ask.
+    std::array<std::uint32_t, capability_count> capabilities = unknown_capabilities();
     friend bool operator==(const Description&, const Description&) = default;
 };
 
@@ -93,6 +105,7 @@ struct Counters {
     std::uint64_t mapped_bytes = 0;  ///< now
     std::uint32_t p50_us = 0;
     std::uint32_t p99_us = 0;
+    std::uint32_t in_flight = 0; ///< calls inside the DSP now, the listener's included: each holds a context id
     friend bool operator==(const Counters&, const Counters&) = default;
 };
 
@@ -105,6 +118,8 @@ struct FailedMessage {
 struct ByeMessage {
     std::string reason;
     Counters counters;
+    /// Calls that the host leaves inside the DSP: kernels from 6.12 on never give their context ids back (KERNEL 1.14).
+    std::uint32_t lost_contexts = 0;
 };
 
 std::vector<std::byte> encode(const StartMessage& message);

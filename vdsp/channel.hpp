@@ -1,12 +1,17 @@
-// What stands between the driver half and the DSP half of the virtual SoC: an rpmsg channel and DMA memory.
+// What stands between a kernel driver and the DSP half of the virtual SoC: an rpmsg channel and DMA memory.
 //
-// The driver half plays the kernel: it sends 40-byte requests and owns the address space behind their addresses. The
-// DSP half plays the firmware: it sees only these bytes and this memory, so that it can be put behind the real kernel
-// driver unchanged. Everything here runs on the one sd-event loop of the server.
+// The driver half of vdsp plays the kernel; a bridge to the real kernel driver takes its place in the guest of
+// tests/vm. Either sends 40-byte requests and owns the memory behind their addresses. The DSP half plays the firmware:
+// it sees only these bytes and this memory. Both sides are called from any thread, at once from several.
 #pragma once
 
+#include "base/unique_fd.hpp"
+
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -36,28 +41,47 @@ static_assert(sizeof(WireResponse) == 16);
 struct DmaWindow {
     std::uint64_t address = 0; ///< first address, SID included, page-aligned
     std::uint64_t size = 0;    ///< bytes, whole pages
-    int fd = -1;               ///< mappable shared; borrowed, valid until the next call into the machine
+    UniqueFd fd;               ///< the taker's own; maps shared, reads and writes at offsets
     std::uint64_t offset = 0;  ///< of the window in fd
 };
 
-/// The machine that a DSP lives in; the driver half implements it.
+/// The machine that a DSP lives in. Outlives its Dsp.
 class Machine {
 public:
     virtual ~Machine() = default;
-    /// An rpmsg message from the DSP: a WireResponse.
+    /// An rpmsg message from the DSP: a WireResponse, or what a DSP that lost its mind sends instead.
     virtual void respond(std::span<const std::byte> message) = 0;
     /// The window that holds `address`, as the DSP's MMU would find it; nothing when it would fault.
     virtual std::optional<DmaWindow> window(std::uint64_t address) = 0;
+    /// The DSP dies now and boots again after `down`: the machine destroys this Dsp on its own loop, soon, and makes a
+    /// new one (KERNEL 1.15).
+    virtual void crashed(std::chrono::milliseconds down) = 0;
 };
 
-/// One DSP as its machine sees it; the DSP half implements it.
+/// Why converse() came back.
+enum class Woken { done, disturbed, late };
+
+/// One DSP as its machine sees it; the DSP half implements it. Destroyed on the machine's loop, when no call is inside.
 class Dsp {
 public:
     virtual ~Dsp() = default;
-    /// An rpmsg message to the DSP: a WireRequest. Never blocks.
+    /// An rpmsg message to the DSP: a WireRequest. Never blocks. The answer comes to Machine::respond at some time,
+    /// from any thread, possibly before this returns.
     virtual void receive(const WireRequest& request) = 0;
+    /// As receive(), for a thread that waits for the answer anyway: it may carry the DSP's answers to the machine
+    /// itself, which saves a hop. Comes back when `done()` (asked after every answer that it carried), when one of the
+    /// fds `disturbances` is readable or hung up, or at `deadline`. Answers that come later reach the machine as after
+    /// receive(). The machine signals its own end of the call through one of the disturbances.
+    virtual Woken converse(const WireRequest& request, std::span<const int> disturbances,
+                           std::optional<std::chrono::steady_clock::time_point> deadline,
+                           const std::function<bool()>& done) = 0;
     /// The window that began at `address` is gone: drop every mapping of it.
     virtual void unmapped(std::uint64_t address) = 0;
 };
+
+/// converse() for a Dsp without a shorter way: receive(), then waiting for a disturbance.
+Woken converse_by_waiting(Dsp& dsp, const WireRequest& request, std::span<const int> disturbances,
+                          std::optional<std::chrono::steady_clock::time_point> deadline,
+                          const std::function<bool()>& done);
 
 } // namespace fastrpc::vdsp

@@ -3,6 +3,7 @@
 #include "vdsp/wire/payload_view.hpp"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <iterator>
 
 namespace fastrpc::vdsp {
@@ -44,7 +45,9 @@ std::optional<DmaWindow> AddressSpace::find(std::uint64_t address) const {
     if (window == memory_.begin()) return std::nullopt;
     --window;
     if (address - window->first >= window->second.size) return std::nullopt;
-    return DmaWindow{.address = window->first, .size = window->second.size, .fd = window->second.fd.get()};
+    return DmaWindow{.address = window->first,
+                     .size = window->second.size,
+                     .fd = UniqueFd(::fcntl(window->second.fd.get(), F_DUPFD_CLOEXEC, 3))};
 }
 
 void AddressSpace::remove(std::uint64_t address) {

@@ -72,6 +72,7 @@ public:
 
     void respond(std::span<const std::byte> message) override;
     std::optional<DmaWindow> window(std::uint64_t address) override { return space_.find(address); }
+    void crashed(std::chrono::milliseconds) override {}
 
     /// Takes the first free slot; nothing when there is none (EBUSY). `secure_node`: the node's name ends in -secure.
     std::shared_ptr<OpenFile> open(bool secure_node);

@@ -177,6 +177,11 @@ bool Server::add_caller(const std::shared_ptr<Connection>& connection, UniqueFd 
     caller->file = connection->file;
     if (sd_event_add_io(event_, &caller->source, caller->fd.get(), EPOLLIN, &Server::on_caller, caller.get()) < 0)
         return false;
+    const vdsp_attached attached{.magic = vdsp_magic,
+                                 .interface = connection->file                 ? std::uint32_t{vdsp_interface_misc}
+                                              : connection->op == vdsp_op_open ? std::uint32_t{vdsp_interface_heap}
+                                                                               : std::uint32_t{vdsp_interface_control}};
+    if (::send(caller->fd.get(), &attached, sizeof attached, MSG_NOSIGNAL) != sizeof attached) return false;
     callers_[caller.get()] = std::move(caller);
     return true;
 }

@@ -5,6 +5,7 @@
 // specification alone and shares nothing with the daemon: what the daemon gets wrong, it refuses with a DSP code.
 #pragma once
 
+#include "base/result.hpp"
 #include "ipc/domain.hpp"
 #include "vdsp/channel.hpp"
 
@@ -12,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 struct sd_event;
 
@@ -25,12 +27,16 @@ struct DspConfig {
     std::string pd_program = {};    ///< path of fastrpc-vdsp-pd
     std::string pd_user = "nobody"; ///< whom user PDs run as when the server is root
     bool old_firmware = false;      ///< no handles 7, 8, 9: they answer 0x80000600 or 0x80000401
+    std::string faults = {};        ///< JSON of the faults to commit, as the command "faults" takes it; empty: none
 };
 
 class DspHalf : public Dsp {
 public:
     /// DSP time added to each module call from now on, in every PD.
     virtual void set_latency(std::uint32_t us) = 0;
+    /// Carries out one command of people or tests that concerns this DSP alone: {"command": name, ...}. Answers JSON;
+    /// fails with ErrorKind::invalid when it does not know the command or its arguments.
+    virtual Result<std::string> command(std::string_view json) = 0;
     /// {"domain","pds":[{"client","kind","name","pid","state","shell_sha256","calls","reverse_calls","modules":[{"uri",
     /// "file","size","sha256","reads"}]}],"crashes","calls"}; the figures of a PD are at most one call old.
     virtual std::string status_json() = 0;

@@ -8,16 +8,16 @@ namespace fastrpc::vdsp {
 namespace {
 
 struct Place {
-    int fd = -1;
+    UniqueFd fd;
     off_t offset = 0;
 };
 
 Result<Place> locate(Machine& machine, std::uint64_t address, std::uint64_t length) {
-    const std::optional<DmaWindow> window = machine.window(address);
+    std::optional<DmaWindow> window = machine.window(address);
     if (!window || address < window->address || address - window->address > window->size ||
         window->size - (address - window->address) < length)
         return fail(ErrorKind::invalid, fmt::format("no window holds {} bytes at {:#x}", length, address));
-    return Place{window->fd, static_cast<off_t>(window->offset + (address - window->address))};
+    return Place{std::move(window->fd), static_cast<off_t>(window->offset + (address - window->address))};
 }
 
 // One system call per piece until `length` bytes are done; a short end is a fault.
@@ -40,7 +40,7 @@ Result<std::vector<std::byte>> read_dma(Machine& machine, std::uint64_t address,
     if (!place) return std::unexpected(place.error());
     std::vector<std::byte> bytes(length);
     const Status status = transfer(bytes.size(), [&](std::size_t done) {
-        return ::pread(place->fd, bytes.data() + done, bytes.size() - done, place->offset + static_cast<off_t>(done));
+        return ::pread(place->fd.get(), bytes.data() + done, bytes.size() - done, place->offset + static_cast<off_t>(done));
     });
     if (!status) return std::unexpected(status.error());
     return bytes;
@@ -50,7 +50,7 @@ Status write_dma(Machine& machine, std::uint64_t address, std::span<const std::b
     const auto place = locate(machine, address, bytes.size());
     if (!place) return std::unexpected(place.error());
     return transfer(bytes.size(), [&](std::size_t done) {
-        return ::pwrite(place->fd, bytes.data() + done, bytes.size() - done, place->offset + static_cast<off_t>(done));
+        return ::pwrite(place->fd.get(), bytes.data() + done, bytes.size() - done, place->offset + static_cast<off_t>(done));
     });
 }
 

@@ -44,9 +44,17 @@ public:
     ~GuestOs() override;
 
     void receive(const WireRequest& request) override;
+    Woken converse(const WireRequest& request, std::span<const int> disturbances,
+                   std::optional<std::chrono::steady_clock::time_point> deadline,
+                   const std::function<bool()>& done) override {
+        return converse_by_waiting(*this, request, disturbances, deadline, done);
+    }
     void unmapped(std::uint64_t address) override;
     void set_latency(std::uint32_t us) override;
     std::string status_json() override;
+    Result<std::string> command(std::string_view) override {
+        return fail(ErrorKind::invalid, "the DSP knows no such command");
+    }
 
     void answered(std::uint64_t context, std::int32_t result) override;
     void ready(PdProcess& process) override;

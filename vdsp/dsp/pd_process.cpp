@@ -194,7 +194,7 @@ void PdProcess::resolve(std::uint64_t cookie, std::uint64_t address) {
     if (!window) return send(pd_header(PdOp::fault, cookie));
     windows_.insert(window->address);
     const WindowMessage message{window->address, window->size, window->offset};
-    send(pd_header(PdOp::window, cookie), bytes_of(message), window->fd);
+    send(pd_header(PdOp::window, cookie), bytes_of(message), window->fd.get());
 }
 
 void PdProcess::add_module(std::span<const std::byte> payload) {

@@ -34,6 +34,7 @@ struct channel {
     uint64_t inode; /* of fd: tells when the program closed it under us */
     int fd;         /* -1: free */
     int known;      /* index into channels_known, or -1 */
+    uint32_t interface;
     bool busy;
     unsigned used;
 };
@@ -260,7 +261,21 @@ static struct channel* channel_to(int device, uint64_t file, int* error) {
         *error = sent == -ECONNRESET || sent == -ENOTCONN || sent >= 0 ? EPIPE : (int)-sent;
         return NULL;
     }
-    *oldest = (struct channel){.file = file, .inode = inode, .fd = pair[0], .known = -1, .used = ++state.clock};
+    struct vdsp_attached attached = {0};
+    long got;
+    do got = SHIM_CALL(SYS_recvfrom, pair[0], &attached, sizeof attached, 0, 0, 0);
+    while (got == -EINTR);
+    if (got != (long)sizeof attached || attached.magic != vdsp_magic) {
+        close_raw(pair[0]);
+        *error = EPIPE;
+        return NULL;
+    }
+    *oldest = (struct channel){.file = file,
+                               .inode = inode,
+                               .fd = pair[0],
+                               .known = -1,
+                               .interface = attached.interface,
+                               .used = ++state.clock};
     for (int i = 0; i < known_channels && oldest->known < 0; ++i) {
         int none = 0;
         if (atomic_compare_exchange_strong(&channels_known[i], &none, pair[0] + 1)) oldest->known = i;

@@ -30,8 +30,14 @@ public:
         const auto result = handler ? handler(*this, request) : std::optional<std::int32_t>(0);
         if (result) answer(request.context, *result);
     }
+    Woken converse(const WireRequest& request, std::span<const int> disturbances,
+                   std::optional<std::chrono::steady_clock::time_point> deadline,
+                   const std::function<bool()>& done) override {
+        return converse_by_waiting(*this, request, disturbances, deadline, done);
+    }
     void unmapped(std::uint64_t address) override { gone.push_back(address); }
     void set_latency(std::uint32_t us) override { config.latency_us = us; }
+    Result<std::string> command(std::string_view json) override { return std::string(json); }
     std::string status_json() override { return R"({"latency_us":)" + std::to_string(config.latency_us) + "}"; }
 
     void answer(std::uint64_t context, std::int32_t result) {
@@ -75,7 +81,7 @@ private:
         const auto window = machine.window(address);
         if (!window || address - window->address + size > window->size)
             throw std::runtime_error("the DSP's MMU faults");
-        void* mapped = ::mmap(nullptr, window->size, PROT_READ | PROT_WRITE, MAP_SHARED, window->fd,
+        void* mapped = ::mmap(nullptr, window->size, PROT_READ | PROT_WRITE, MAP_SHARED, window->fd.get(),
                               static_cast<off_t>(window->offset));
         if (mapped == MAP_FAILED) throw std::runtime_error("a DMA window cannot be mapped");
         work(static_cast<std::byte*>(mapped) + (address - window->address));

@@ -2,6 +2,7 @@
 
 #include "vdsp/wire/kernel_calls.hpp"
 
+#include <fcntl.h>
 #include <fstream>
 #include <iterator>
 #include <sys/mman.h>
@@ -50,7 +51,7 @@ std::optional<DmaWindow> FakeMachine::window(std::uint64_t address) {
     if (after == memory_.begin()) return std::nullopt;
     const Memory& memory = std::prev(after)->second;
     if (address - memory.address >= memory.size) return std::nullopt;
-    return DmaWindow{memory.address, memory.size, memory.fd, 0};
+    return DmaWindow{memory.address, memory.size, UniqueFd(::fcntl(memory.fd, F_DUPFD_CLOEXEC, 3)), 0};
 }
 
 const Memory& FakeMachine::allocate(std::uint32_t sid, std::uint64_t size) {

@@ -49,6 +49,7 @@ public:
     ~FakeMachine() override;
     void respond(std::span<const std::byte> message) override;
     std::optional<DmaWindow> window(std::uint64_t address) override;
+    void crashed(std::chrono::milliseconds) override {}
     const Memory& allocate(std::uint32_t sid, std::uint64_t size);
     void free(std::uint64_t address);
 
