@@ -50,6 +50,7 @@ Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> a
     const auto buffers = arguments.first(scalars.buffers());
     PayloadLayout layout{.scalars = scalars, .placements = std::vector<Placement>(buffers.size())};
     std::uint64_t position = aligned(meta_bytes(scalars));
+    std::uint64_t size = position; // the kernel walks twice, and only here empty arguments are aligned, too
     std::uint64_t walked_to = 0;
     for (const std::size_t i : overlap_order(buffers)) {
         const LayoutArgument& argument = buffers[i];
@@ -63,18 +64,18 @@ Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> a
             fresh = end > walked_to ? end - walked_to : 0;
         }
         walked_to = std::max(walked_to, end);
-        // The kernel counts by fd here, so that an empty inline argument still moves the position to its alignment.
         if (argument.fd != 0 && argument.fd != -1) continue;
-        if (overlap == 0) position = aligned(position);
-        layout.placements[i] = {.present = argument.length != 0,
-                                .outside = argument.length != 0 && overlap > position,
-                                .offset = position - overlap,
-                                .length = argument.length};
-        if (fresh > max_payload || position + fresh > max_payload)
+        if (overlap == 0) size = aligned(size);
+        if (fresh > max_payload || size + fresh > max_payload)
             return fail(ErrorKind::quota, fmt::format("the inline arguments of a call are over {} bytes", max_payload));
+        size += fresh;
+        if (argument.length == 0) continue;
+        if (overlap == 0) position = aligned(position);
+        layout.placements[i] = {
+            .present = true, .outside = overlap > position, .offset = position - overlap, .length = argument.length};
         position += fresh;
     }
-    layout.size = position;
+    layout.size = size;
     return layout;
 }
 
