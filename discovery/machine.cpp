@@ -49,6 +49,7 @@ Machine discover(const Roots& roots) {
     }
     for (auto& [domain, entry] : found) {
         entry.domain = domain;
+        std::ranges::sort(entry.nodes, tried_before);
         machine.domains.push_back(std::move(entry));
     }
     return machine;

@@ -1,6 +1,7 @@
 #include "discovery/node.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace fastrpc::discovery {
 namespace {
@@ -17,6 +18,11 @@ bool is_number(std::string_view text) {
 
 std::string_view to_string(Backend backend) noexcept {
     return backend == Backend::misc ? "misc" : "accel";
+}
+
+bool tried_before(const Node& one, const Node& other) noexcept {
+    return std::tuple(one.backend, !one.secure, std::string_view(one.path)) <
+           std::tuple(other.backend, !other.secure, std::string_view(other.path));
 }
 
 std::optional<Node> identify(const Roots& roots, std::string_view name) {
@@ -37,7 +43,6 @@ std::optional<Node> identify(const Roots& roots, std::string_view name) {
 
 std::vector<std::string> node_names(const Roots& roots) {
     std::vector<std::string> names = list_names(roots.dev(), misc_prefix);
-    std::ranges::stable_partition(names, [](const std::string& name) { return name.ends_with(secure_suffix); });
     for (const std::string& name : list_names(roots.dev() + "/accel", "accel")) names.push_back("accel/" + name);
     return names;
 }

@@ -26,12 +26,14 @@ struct Node {
     friend bool operator==(const Node&, const Node&) = default;
 };
 
+/// The order in which a host tries the nodes of one DSP (USERSPACE 1.2): misc secure, misc plain, accel by name.
+bool tried_before(const Node& one, const Node& other) noexcept;
+
 /// The node with this name below /dev ("fastrpc-cdsp-secure", "accel/accel0"); nothing when it is no DSP's, or when
 /// sysfs does not say which one an accel node belongs to. Whether the node exists is not looked at.
 std::optional<Node> identify(const Roots& roots, std::string_view name);
 
-/// Names below /dev of everything that may be a DSP's node, in the order in which a host tries them: misc secure, misc
-/// plain, accel.
+/// Names below /dev of everything that may be a DSP's node.
 std::vector<std::string> node_names(const Roots& roots);
 
 } // namespace fastrpc::discovery

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <sys/stat.h>
-#include <tuple>
 
 namespace fastrpc::discovery {
 
@@ -73,7 +72,7 @@ void NodeTracker::rescan() {
 std::vector<Node> NodeTracker::nodes() const {
     std::vector<Node> all;
     for (const auto& [name, known] : known_) all.push_back(known.node);
-    std::ranges::stable_sort(all, {}, [](const Node& node) { return std::tuple(node.backend, !node.secure); });
+    std::ranges::sort(all, tried_before);
     return all;
 }
 

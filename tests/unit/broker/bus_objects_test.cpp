@@ -194,7 +194,7 @@ TEST(BusObjects, domains_and_static_pds_appear_with_their_hosts_and_follow_them)
     ASSERT_TRUE(client.until([&] { return added.texts.size() == 2; }));
     EXPECT_TRUE(has(managed(client), pd));
     EXPECT_EQ(text_property(client, domain, "org.fastrpc1.Domain", "State"), "online");
-    EXPECT_EQ(text_property(client, domain, "org.fastrpc1.Domain", "Backend"), "fastrpc");
+    EXPECT_EQ(text_property(client, domain, "org.fastrpc1.Domain", "Backend"), "") << "no host has said";
     EXPECT_EQ(text_property(client, pd, "org.fastrpc1.ProtectionDomain", "State"), "running");
     EXPECT_EQ(text_property(client, pd, "org.fastrpc1.ProtectionDomain", "Node"), "/dev/fastrpc-x");
     EXPECT_NE(client.property(domain + "/pd/audio", "org.fastrpc1.ProtectionDomain", "State").wait().error, "");

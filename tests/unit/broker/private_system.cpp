@@ -203,6 +203,7 @@ PrivateSystem::PrivateSystem(Options options) : options_(std::move(options)) {
     directory_ = pattern;
     ::chmod(pattern.c_str(), 0755); // clients of other users come to the bus
     fs::create_directory(directory_ / "policy.d");
+    fs::create_directories(directory_ / "machine/dev");
     ::chmod((directory_ / "policy.d").c_str(), 0755);
     if (options_.policy == "default") options_.policy = default_policy;
     if (!options_.policy.empty()) write_file(directory_ / "policy.d/50-test.json", options_.policy);
@@ -237,8 +238,8 @@ PrivateSystem::~PrivateSystem() {
 
 std::vector<std::string> PrivateSystem::command(const std::string& control) const {
     return {
-        FASTRPCD_PROGRAM,   "--policy-dir", directory_ / "policy.d", "--session-socket", directory_ / "session.sock",
-        "--control-socket", control};
+        FASTRPCD_PROGRAM,   "--policy-dir", directory_ / "policy.d", "--session-socket",    directory_ / "session.sock",
+        "--control-socket", control,        "--device-root",         directory_ / "machine"};
 }
 
 void PrivateSystem::start_fastrpcd() {
