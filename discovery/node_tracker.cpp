@@ -20,12 +20,15 @@ void NodeTracker::add(const std::string& name, Node node) {
 
 void NodeTracker::appeared(const std::string& name) {
     if (known_.contains(name)) return changed(name);
+    const std::string path = roots_.dev() + "/" + name;
+    const Identity before = identity_of(path);
     auto node = identify(roots_, name);
     if (!node) {
-        // An accel node that is gone again already: it most likely was the DSP's that had this number before.
-        const auto before = seen_.find(name);
-        if (before == seen_.end() || exists(roots_.dev() + "/" + name)) return;
-        node = before->second;
+        // Sysfs comes before a node and goes after it. So a node that was there all the while is no DSP's; one that was
+        // not is gone again already, and most likely was the DSP's that had this number before.
+        const auto seen = seen_.find(name);
+        if (seen == seen_.end() || (before != Identity{} && identity_of(path) == before)) return;
+        node = seen->second;
     }
     add(name, std::move(*node));
 }

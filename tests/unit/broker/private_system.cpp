@@ -292,6 +292,23 @@ Outcome PrivateSystem::ctl(std::vector<std::string> arguments) {
     return run(std::move(arguments));
 }
 
+void PrivateSystem::write(const std::string& path, const std::string& text) const {
+    fs::create_directories((machine() / path).parent_path());
+    std::ofstream(machine() / path, std::ios::binary) << text;
+}
+
+void PrivateSystem::add_accel(int number, const std::string& label) const {
+    const std::string name = "accel" + std::to_string(number);
+    write("sys/class/accel/" + name + "/device/of_node/label", label + '\0');
+    add_node("accel/" + name);
+}
+
+void PrivateSystem::remove_accel(int number) const {
+    const std::string name = "accel" + std::to_string(number);
+    remove_node("accel/" + name);
+    fs::remove_all(machine() / "sys/class/accel" / name); // after the node, as the kernel does
+}
+
 std::string PrivateSystem::log() const {
     return read_all(log_.get());
 }

@@ -37,7 +37,8 @@ public:
     void remove(const std::string& path) const { std::filesystem::remove_all(root_ / path); }
     void add_node(const std::string& name) const { write("dev/" + name, ""); }
     void remove_node(const std::string& name) const { remove("dev/" + name); }
-    /// As the kernel does it: sysfs first, with the NUL that ends a string of the device tree.
+    /// As the kernel does it: sysfs comes before the node and goes after it, with the NUL that ends a string of the
+    /// device tree.
     void add_accel(int number, const std::string& label) const {
         const std::string name = "accel" + std::to_string(number);
         write("sys/class/accel/" + name + "/device/of_node/label", label + '\0');
@@ -45,8 +46,8 @@ public:
     }
     void remove_accel(int number) const {
         const std::string name = "accel" + std::to_string(number);
-        remove("sys/class/accel/" + name);
         remove_node("accel/" + name);
+        remove("sys/class/accel/" + name);
     }
     void add_remoteproc(int number, const std::string& name, const std::string& state,
                         const std::string& firmware = "") const {

@@ -59,7 +59,8 @@ TEST(NodeTracker, an_accel_node_of_an_unknown_maker_takes_over_no_domain) {
     fake.remove_accel(0);
     tracker.vanished("accel/accel0");
     std::ignore = tracker.take();
-    fake.add_node("accel/accel0"); // there, and without a label
+    fake.write("sys/class/accel/accel0/device/vendor", "another"); // there, and without a label
+    fake.add_node("accel/accel0");
     tracker.appeared("accel/accel0");
     EXPECT_TRUE(tracker.take().empty());
     fake.add_accel(0, "adsp"); // its label comes late
