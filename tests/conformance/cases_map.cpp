@@ -1,4 +1,6 @@
 // MMAP, MUNMAP, MEM_MAP, MEM_UNMAP: flags, orders, exact pairs, reuse, refusals of the DSP (KERNEL 1.12, 1.13).
+//
+// MMAP whose answer cannot be copied out is left out: the real kernel frees its memory twice (docs/conformance.md).
 #include "run.hpp"
 
 #include <fcntl.h>
@@ -83,14 +85,6 @@ void add_heap_cases(Cases& cases) {
                              run.map_heap(file, 4096, address);
                              run.unmap_heap(file, 0x9000, 4096);
                          }});
-    cases.push_back({"mmap/copy-out-fails", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         auto* request = reinterpret_cast<vdsp_mmap*>(run.memory(4096));
-                         *request = {.fd = -1, .flags = user_heap, .vaddrin = 0, .size = 4096, .vaddrout = 0};
-                         ::mprotect(run.memory(4096), 4096, PROT_READ);
-                         run.raw_ioctl(file, VDSP_MMAP, request, "mmap");
-                         run.unmap_heap(file, first_address, 4096);
-                     }});
 }
 
 void add_unmap_heap_cases(Cases& cases) {
