@@ -67,8 +67,8 @@ enum vdsp_interface {
 };
 
 enum {
-    vdsp_flag_bounce = 1, /* request and reply: the data is in a memfd */
-    vdsp_flag_fault = 2,  /* request: the inputs could not be read and are left out */
+    vdsp_flag_bounce = 1,     /* request and reply: the data is in a memfd */
+    vdsp_flag_fault = 2,      /* request: the inputs could not be read and are left out */
     vdsp_flag_unwritable = 4, /* request: the struct of MMAP or MEM_MAP cannot be written back */
 };
 
