@@ -120,7 +120,7 @@ void Server::read_connection(Connection& connection) {
         send_bytes(connection.fd->get(), std::as_bytes(std::span(answer)));
         good = false;
     } else if (good) {
-        vdsp_hello hello;
+        vdsp_hello hello{};
         good = bytes.size() == sizeof hello;
         if (good) std::memcpy(&hello, bytes.data(), sizeof hello);
         good = good && hello.magic == vdsp_magic && hello.version == vdsp_version &&
