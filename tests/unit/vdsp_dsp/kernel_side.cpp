@@ -45,20 +45,19 @@ void FakeMachine::free_all() {
 void FakeMachine::respond(std::span<const std::byte> message) {
     ASSERT_EQ(message.size(), sizeof(WireResponse));
     const auto response = value_at<WireResponse>(message);
-    std::function<void(std::uint64_t)> hook;
     {
         const std::lock_guard lock(mutex_);
         const bool first = answers_.emplace(response.context, response.result).second;
         EXPECT_TRUE(first || may_repeat) << "answered twice";
         log_.emplace_back(response.context, response.result);
-        hook = hook_;
         changed_.notify_all();
     }
-    if (hook) hook(response.context);
+    const std::lock_guard hooking(hook_mutex_);
+    if (hook_) hook_(response.context);
 }
 
 void FakeMachine::on_answer(std::function<void(std::uint64_t)> hook) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard hooking(hook_mutex_);
     hook_ = std::move(hook);
 }
 

@@ -64,7 +64,7 @@ public:
     [[nodiscard]] std::optional<std::int32_t> answer(std::uint64_t context);
     /// Every answer, in their order; (context, result).
     [[nodiscard]] std::vector<std::pair<std::uint64_t, std::int32_t>> log();
-    /// Runs after each answer from now on, on the DSP's thread.
+    /// Runs after each answer from now on, on the DSP's thread; the hook before does not run any more.
     void on_answer(std::function<void(std::uint64_t context)> hook);
     /// Until the next answer or crash, at most `time`.
     void wait_change(std::chrono::milliseconds time);
@@ -77,6 +77,7 @@ public:
 private:
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::mutex hook_mutex_; ///< held while the hook runs
     std::function<void(std::uint64_t)> hook_;
     std::map<std::uint64_t, std::int32_t> answers_; ///< context -> result, the first
     std::vector<std::pair<std::uint64_t, std::int32_t>> log_;
