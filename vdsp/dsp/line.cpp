@@ -39,12 +39,14 @@ Line::Sent Line::hang(std::uint64_t context) {
 
 Line::Taken Line::take(LineResponse& response) {
     const std::lock_guard lock(mutex_);
+    if (broken_) return Taken::broken;
     ssize_t got = -1;
     do { // MSG_TRUNC: the length that was sent, so that a longer message is no answer either
         got = ::recv(fd_.get(), &response, sizeof response, MSG_DONTWAIT | MSG_TRUNC);
     } while (got < 0 && errno == EINTR);
     if (got < 0 && errno == EAGAIN) return Taken::nothing;
-    if (got != sizeof response || contexts_.empty() || contexts_.front() != response.context) return Taken::broken;
+    broken_ = got != sizeof response || contexts_.empty() || contexts_.front() != response.context;
+    if (broken_) return Taken::broken;
     contexts_.erase(contexts_.begin());
     return Taken::answer;
 }

@@ -40,7 +40,7 @@ public:
     /// Puts a call on the line that the PD never sees; nor does it see any later one: the DSP thread hangs.
     Sent hang(std::uint64_t context);
     /// The next answer, if it is there. `broken` when the PD shut the line or sent what is no answer to its oldest
-    /// call.
+    /// call; nothing that came after that counts.
     Taken take(LineResponse& response);
     /// No call is put on the line any more. The contexts of those that were never answered.
     std::vector<std::uint64_t> close();
@@ -56,7 +56,7 @@ private:
     Reader reader_;
     std::mutex mutex_; ///< guards what follows, and the order on the socket
     std::vector<std::uint64_t> contexts_;
-    bool hung_ = false, closed_ = false;
+    bool hung_ = false, closed_ = false, broken_ = false;
 };
 
 /// The lines of one PD, one per (client, thread) (KERNEL 1.7). Idle ones are handed to new callers, so that a client

@@ -35,6 +35,10 @@ Bytes file_bytes(const char* path) {
 }
 
 FakeMachine::~FakeMachine() {
+    free_all();
+}
+
+void FakeMachine::free_all() {
     while (!memory_.empty()) free(memory_.begin()->first);
 }
 
@@ -48,7 +52,13 @@ void FakeMachine::respond(std::span<const std::byte> message) {
         log_.emplace_back(response.context, response.result);
         changed_.notify_all();
     }
-    if (on_answer) on_answer(response.context);
+    const std::lock_guard hooking(hook_mutex_);
+    if (hook_) hook_(response.context);
+}
+
+void FakeMachine::on_answer(std::function<void(std::uint64_t)> hook) {
+    const std::lock_guard hooking(hook_mutex_);
+    hook_ = std::move(hook);
 }
 
 void FakeMachine::crashed(std::chrono::milliseconds down) {
@@ -85,11 +95,15 @@ std::optional<DmaWindow> FakeMachine::window(std::uint64_t address) {
 }
 
 const Memory& FakeMachine::allocate(std::uint32_t sid, std::uint64_t size) {
+    size = whole_pages(std::max<std::uint64_t>(size, 1));
+    return allocate_at((std::uint64_t{sid} << 32) + next_.fetch_add(size + 4096), size);
+}
+
+const Memory& FakeMachine::allocate_at(std::uint64_t address, std::uint64_t size) {
     const std::lock_guard lock(mutex_);
     Memory memory;
-    memory.size = whole_pages(std::max<std::uint64_t>(size, 1));
-    memory.address = (std::uint64_t{sid} << 32) + next_;
-    next_ += memory.size + 4096;
+    memory.size = whole_pages(size);
+    memory.address = address;
     memory.fd = ::memfd_create("dma", MFD_CLOEXEC);
     if (::ftruncate(memory.fd, static_cast<off_t>(memory.size)) != 0) ADD_FAILURE() << "ftruncate";
     void* at = ::mmap(nullptr, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.fd, 0);

@@ -56,27 +56,33 @@ public:
     std::optional<DmaWindow> window(std::uint64_t address) override;
     void crashed(std::chrono::milliseconds down) override;
     const Memory& allocate(std::uint32_t sid, std::uint64_t size);
+    /// New memory at addresses that are free.
+    const Memory& allocate_at(std::uint64_t address, std::uint64_t size);
     void free(std::uint64_t address);
+    void free_all();
 
     [[nodiscard]] std::optional<std::int32_t> answer(std::uint64_t context);
     /// Every answer, in their order; (context, result).
     [[nodiscard]] std::vector<std::pair<std::uint64_t, std::int32_t>> log();
+    /// Runs after each answer from now on, on the DSP's thread; the hook before does not run any more.
+    void on_answer(std::function<void(std::uint64_t context)> hook);
     /// Until the next answer or crash, at most `time`.
     void wait_change(std::chrono::milliseconds time);
 
     std::atomic<std::uint64_t> lookups = 0;
     std::atomic<bool> may_repeat = false; ///< answers that come twice are no failure
     std::atomic<int> crashes = 0;
-    std::atomic<std::int64_t> down_ms = -1;               ///< of the last crash
-    std::function<void(std::uint64_t context)> on_answer; ///< set before calls; on the DSP's thread
+    std::atomic<std::int64_t> down_ms = -1; ///< of the last crash
 
 private:
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::mutex hook_mutex_; ///< held while the hook runs
+    std::function<void(std::uint64_t)> hook_;
     std::map<std::uint64_t, std::int32_t> answers_; ///< context -> result, the first
     std::vector<std::pair<std::uint64_t, std::int32_t>> log_;
     std::map<std::uint64_t, Memory> memory_;
-    std::uint64_t next_ = 0x10000000;
+    std::atomic<std::uint64_t> next_ = 0x10000000;
 };
 
 /// One argument of a call: bytes to copy in, a capacity to copy out, or a run of shared memory.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <sched.h>
+#include <sys/stat.h>
 #include <thread>
 
 namespace fastrpc::vdsp::test {
@@ -38,7 +39,7 @@ TEST_F(RoundTrip, of_a_call_on_one_core_is_a_matter_of_microseconds) {
     const std::uint32_t module = run_test_module();
     auto [sent, request] = prepare(3, 1, 90, module, echo, {input(bytes_of_value(7)), output(4)});
     std::atomic<std::uint64_t> last = 0;
-    machine.on_answer = [&](std::uint64_t context) { last = context; };
+    machine.on_answer([&](std::uint64_t context) { last = context; });
     std::vector<std::chrono::nanoseconds> times;
     for (std::uint64_t i = 0; i < 20'000; ++i) {
         request.context = (100'000 + i) << 4 | 1;
@@ -50,7 +51,7 @@ TEST_F(RoundTrip, of_a_call_on_one_core_is_a_matter_of_microseconds) {
     RecordProperty("p50_ns", std::to_string(times[times.size() / 2].count()));
     RecordProperty("p99_ns", std::to_string(times[times.size() * 99 / 100].count()));
     EXPECT_LT(times[times.size() / 2], 500us) << "even where the tests of eight builds share the core";
-    machine.on_answer = nullptr;
+    machine.on_answer(nullptr);
 }
 
 TEST_F(RoundTrip, of_sixteen_threads_at_once_mixes_nothing) {
@@ -72,6 +73,43 @@ TEST_F(RoundTrip, of_sixteen_threads_at_once_mixes_nothing) {
             }
         });
     for (auto& caller : callers) caller.join();
+}
+
+// What was unmapped before a call is gone when the call looks at it, though both go different ways: else it would read
+// the memory that was there before.
+TEST_F(RoundTrip, follows_every_unmapping_that_was_told_before) {
+    const std::uint32_t module = run_test_module();
+    std::vector<std::thread> callers;
+    for (std::int32_t tid = 0; tid < 8; ++tid)
+        callers.emplace_back([this, module, tid] {
+            const std::uint64_t address = 0x3C0000000 + static_cast<std::uint64_t>(tid) * 0x100000;
+            for (std::uint32_t i = 1; i <= 150; ++i) {
+                const Memory& value = machine.allocate_at(address, 4096);
+                std::memcpy(value.at, &i, sizeof i);
+                const auto call = prepare(3, 1, 100 + tid, module, 0x03010100, {shared(value, 0, 4), output(8)});
+                ASSERT_EQ(dsp->converse(call.second, {}, Clock::now() + 20s, [&] { return answered(call.first); }),
+                          Woken::done);
+                ASSERT_EQ(value_at<std::uint64_t>(call.first.out(0)), i);
+                machine.free(address);
+                dsp->unmapped(address);
+            }
+        });
+    for (auto& caller : callers) caller.join();
+}
+
+// As behind a real kernel: one window is all memory of the machine, for each SID, and is never unmapped.
+TEST_F(RoundTrip, works_in_one_window_of_a_gigabyte) {
+    const std::uint32_t module = run_test_module();
+    const Memory& all = machine.allocate(3, 1U << 30);
+    constexpr std::uint64_t at = (1U << 30) - 4096;
+    const std::uint32_t seven = 7;
+    std::memcpy(all.at + at, &seven, sizeof seven);
+    const Sent sent = send(3, 1, 90, module, 0x03010100, {shared(all, at, 4), output(8)});
+    EXPECT_EQ(finish(sent), 0);
+    EXPECT_EQ(value_at<std::uint64_t>(sent.out(0)), 7U);
+    struct stat info {};
+    ASSERT_EQ(::fstat(all.fd, &info), 0);
+    EXPECT_LE(info.st_blocks, 16) << "nobody touched the rest";
 }
 
 } // namespace
