@@ -266,6 +266,9 @@ TEST_F(Shim, garbage_ends_its_own_connection_alone) {
         std::memcpy(CMSG_DATA(header), &end, sizeof end);
         ASSERT_GT(::sendmsg(connection->get(), &message, 0), 0);
         pair->second.reset();
+        vdsp_attached attached{};
+        ASSERT_EQ(::recv(pair->first.get(), &attached, sizeof attached, 0), static_cast<ssize_t>(sizeof attached));
+        EXPECT_EQ(attached.interface, std::uint32_t{vdsp_interface_misc});
         vdsp_request request{.magic = vdsp_magic, .version = vdsp_version, .op = 99, .fds = 3, .body = size};
         std::string datagram(reinterpret_cast<const char*>(&request), sizeof request);
         datagram.resize(size);
