@@ -128,7 +128,8 @@ Dictionary& Dictionary::add(const Counters& counters) {
         .add("buffers", counters.buffers)
         .add("mapped-bytes", counters.mapped_bytes)
         .add("p50-us", counters.p50_us)
-        .add("p99-us", counters.p99_us);
+        .add("p99-us", counters.p99_us)
+        .add("in-flight", counters.in_flight);
 }
 
 } // namespace fastrpc::broker

@@ -112,23 +112,25 @@ DomainEntry Registry::look_at(Domain domain) const {
     std::vector<std::string> problems;
     std::vector<std::string> nodes;
     std::string backend;
-    const auto see = [&](const Description& about) {
-        ++hosts.states.at(static_cast<std::size_t>(about.state));
-        hosts.again = hosts.again || (about.state == PdState::attaching && about.restarts > 0);
+    const auto see_node = [&](const Description& about) {
         if (about.node.empty()) return;
         if (std::ranges::find(nodes, about.node) == nodes.end()) nodes.push_back(about.node);
         if (!about.backend.empty()) backend = about.backend;
     };
     for (const auto& [key, pd] : pds_) {
         if (key.first != domain) continue;
-        see(pd.about);
+        see_node(pd.about);
+        ++hosts.states.at(static_cast<std::size_t>(pd.about.state));
+        hosts.again = hosts.again || (pd.about.state == PdState::attaching && pd.about.restarts > 0);
         const bool stuck = pd.about.state == PdState::waiting && !memory.facts.nodes.empty();
         if (pd.about.state == PdState::failed || (stuck && !pd.about.reason.empty()))
             problems.push_back(fmt::format("{}: {}", to_string(key.second), pd.about.reason));
     }
     for (const auto& [id, session] : sessions_) {
         if (session.about.domain != domain) continue;
-        see(session.about);
+        see_node(session.about);
+        // A session that runs shows that its DSP does; one that does not has reasons of its own.
+        if (session.about.state == PdState::running) ++hosts.states.at(static_cast<std::size_t>(PdState::running));
         ++entry.sessions_used;
         entry.contexts_granted += static_cast<std::uint32_t>(session.charges.lanes.amount());
     }

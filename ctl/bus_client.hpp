@@ -6,6 +6,7 @@
 
 #include "base/result.hpp"
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -23,6 +24,13 @@ struct Account {
     std::vector<std::uint32_t> gids;
 };
 
+/// A signal, or the answer to GetManagedObjects that listen() asks for.
+struct BusEvent {
+    std::string path;
+    std::string member;
+    json arguments; ///< array
+};
+
 class BusClient {
 public:
     /// Connects to the system bus. Whether fastrpcd is there shows with the first call.
@@ -33,6 +41,10 @@ public:
     /// else the kind is system and the text is fastrpcd's own.
     Result<json> call(const std::string& path, const std::string& interface, const std::string& method);
     Result<json> property(const std::string& path, const std::string& interface, const std::string& name);
+    /// Calls `heard` for each signal of fastrpcd until it says false or SIGINT or SIGTERM comes (both are
+    /// blocked from then on); neither is an error. What is there already is heard once, in its place among the signals,
+    /// or without arguments when fastrpcd does not run.
+    Status listen(const std::function<bool(const BusEvent&)>& heard);
     Result<json> explain(const std::string& domain, const std::string& pd, const Account* account);
 
 private:

@@ -2,16 +2,22 @@
 //
 //   fastrpcctl list [--json]                                       domains, PDs, sessions, counters
 //   fastrpcctl status [--json]                                     is fastrpcd there, and how is it
+//   fastrpcctl domain list [--json]                                the DSPs of this machine
+//   fastrpcctl domain status DOMAIN [--json]                       all about one, and what to do about its problems
+//   fastrpcctl monitor [--count N] [--json]                        what happens, one line per event (monitor.hpp)
 //   fastrpcctl policy explain DOMAIN PD [--uid USER]... [--json]   may somebody have this PD, and why
 //
 // Exit codes: 0 as asked, or allowed; 1 fastrpcd is not running, or denied (with several users: one of them); 2
 // anything else that went wrong. An explanation that could not be had is 2 as well: 1 would read as a denial.
+#include "ctl/monitor.hpp"
 #include "ctl/queries.hpp"
 #include "ctl/text.hpp"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <fmt/core.h>
+#include <functional>
 
 using namespace fastrpc;
 using namespace fastrpc::ctl;
@@ -32,7 +38,8 @@ void print(const json& answer, bool as_json, std::string (*text)(const json&)) {
         fmt::print("{}", text(answer));
 }
 
-int run_query(Result<json> (*query)(BusClient&), std::string (*text)(const json&), bool as_json, bool error_as_json) {
+int run_query(const std::function<Result<json>(BusClient&)>& query, std::string (*text)(const json&), bool as_json,
+              bool error_as_json) {
     auto client = BusClient::connect();
     const Result<json> answer = client ? query(*client) : Result<json>(std::unexpected(client.error()));
     if (answer) {
@@ -42,6 +49,28 @@ int run_query(Result<json> (*query)(BusClient&), std::string (*text)(const json&
     if (as_json && error_as_json && answer.error().kind == ErrorKind::offline)
         fmt::print("{}\n", json{{"running", false}, {"error", answer.error().text}}.dump(2));
     return complain(answer.error(), no);
+}
+
+int run_monitor(std::uint64_t count, bool as_json) {
+    auto client = BusClient::connect();
+    if (!client) return complain(client.error(), no);
+    Monitor monitor;
+    std::uint64_t printed = 0;
+    const Status ended = client->listen([&](const BusEvent& heard) {
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        if (heard.member == "GetManagedObjects")
+            fmt::print(stderr, "fastrpcctl: listening{}\n",
+                       heard.arguments.empty() ? "; fastrpcd does not run yet" : "");
+        for (json& event : monitor.hear(heard)) {
+            event["time-usec"] = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+            fmt::print("{}",
+                       as_json ? event.dump(-1, ' ', false, json::error_handler_t::replace) + '\n' : event_text(event));
+            std::fflush(stdout);
+            if (++printed == count) return false;
+        }
+        return true;
+    });
+    return ended ? done : complain(ended.error(), no);
 }
 
 int run_explain(const std::string& domain, const std::string& pd, const std::vector<std::string>& users, bool as_json) {
@@ -73,6 +102,9 @@ int run_explain(const std::string& domain, const std::string& pd, const std::vec
 int main(int argc, char** argv) {
     CLI::App app{"Shows what fastrpcd knows, and why it decides as it does", "fastrpcctl"};
     app.require_subcommand(1);
+    app.footer(
+        "Exit codes: 0 as asked, or allowed; 1 fastrpcd is not running, or denied; 2 anything else that went wrong.\n"
+        "The keys of --json are stable: more may come, none goes.");
     app.set_version_flag("--version", FASTRPCD_VERSION);
     bool as_json = false;
     const auto with_json = [&](CLI::App* command) {
@@ -81,6 +113,23 @@ int main(int argc, char** argv) {
     };
     auto* list = with_json(app.add_subcommand("list", "domains, PDs, sessions and their counters"));
     auto* status = with_json(app.add_subcommand("status", "whether fastrpcd runs, and how it is"));
+    auto* domains = app.add_subcommand("domain", "the DSPs of this machine");
+    domains->require_subcommand(1);
+    auto* domain_list = with_json(domains->add_subcommand("list", "one line for each DSP"));
+    domain_list->footer(
+        "SESSIONS are those of clients, of the most that the hardware has. CONTEXTS are calls that may be "
+        "inside the\nDSP at once: granted to sessions or lost, of those that sessions may have.");
+    auto* domain_status = with_json(domains->add_subcommand("status", "all about one DSP, and hints"));
+    std::string domain_name;
+    domain_status->add_option("DOMAIN", domain_name, "adsp, cdsp, ...")->required();
+    domain_status->footer(
+        "States: absent (no node, no remoteproc), offline (no node), starting, online, recovering, failed.\n"
+        "A generation is one life of the DSP, counted since fastrpcd started.");
+    auto* monitor = with_json(app.add_subcommand("monitor", "prints what happens, one line per event, until SIGINT"));
+    std::uint64_t count = 0;
+    monitor->add_option("--count", count, "end after so many events")->check(CLI::PositiveNumber);
+    monitor->footer("Events: object-added, object-removed, state, generation, fastrpcd-started, fastrpcd-stopped.\n"
+                    "\"fastrpcctl: listening\" on standard error says from when on none is missed.");
     auto* policy = app.add_subcommand("policy", "the policy that decides");
     policy->require_subcommand(1);
     auto* explain = with_json(policy->add_subcommand("explain", "whether somebody may have a PD, and why"));
@@ -99,5 +148,11 @@ int main(int argc, char** argv) {
     }
     if (*list) return run_query(query_list, list_text, as_json, false);
     if (*status) return run_query(query_status, status_text, as_json, true);
+    if (*domain_list) return run_query(query_domains, domains_text, as_json, false);
+    if (*domain_status) {
+        const auto query = [&](BusClient& client) { return query_domain(client, domain_name); };
+        return run_query(query, domain_text, as_json, false);
+    }
+    if (*monitor) return run_monitor(count, as_json);
     return run_explain(domain, pd, users, as_json);
 }

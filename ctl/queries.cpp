@@ -34,7 +34,17 @@ json domain_entry(const json& from) {
             {"index", from.value("Index", 0U)},
             {"state", from.value("State", "")},
             {"generation", from.value("Generation", std::uint64_t{0})},
+            {"backend", from.value("Backend", "")},
+            {"profile", from.value("Profile", "")},
+            {"nodes", from.value("Nodes", json::array())},
             {"sessions-used", from.value("SessionsUsed", 0U)},
+            {"sessions-max", from.value("SessionsMax", 0U)},
+            {"contexts-max", from.value("ContextsMax", 0U)},
+            {"contexts-reserved", from.value("ContextsReserved", 0U)},
+            {"contexts-granted", from.value("ContextsGranted", 0U)},
+            {"contexts-lost", from.value("ContextsLost", 0U)},
+            {"last-crash-usec", from.value("LastCrashUSec", std::uint64_t{0})},
+            {"last-crash-reason", from.value("LastCrashReason", "")},
             {"unsigned", from.value("UnsignedSupported", false)},
             {"problems", from.value("Problems", json::array())}};
 }
@@ -72,7 +82,53 @@ json domains_of(const json& objects) {
     return domains;
 }
 
+// What to do about a domain that is not as it should be, beside what its problems say themselves.
+json hints_for(const json& domain) {
+    json hints = json::array();
+    const std::string name = domain["name"], state = domain["state"];
+    if (state == "absent" || state == "offline")
+        hints.push_back("look for the DSP's start in the kernel's log: journalctl -k -g 'remoteproc|fastrpc'");
+    if (state == "failed" || state == "recovering")
+        hints.push_back(fmt::format("the host's log says more: journalctl -u 'fastrpc-pd@{}-*'", name));
+    if (domain["contexts-lost"] > 0)
+        hints.push_back("lost contexts come back with a restart of the DSP: write stop, then start, to its state in "
+                        "/sys/class/remoteproc");
+    if (domain["sessions-max"] > 0 && domain["sessions-used"] >= domain["sessions-max"])
+        hints.push_back("all hardware sessions are in use: fastrpcctl list shows by whom");
+    return hints;
+}
+
 } // namespace
+
+Result<json> query_domains(BusClient& client) {
+    const auto objects = all_objects(client);
+    if (!objects) return objects;
+    return json{{"domains", domains_of(*objects)}};
+}
+
+Result<json> query_domain(BusClient& client, const std::string& name) {
+    const auto objects = all_objects(client);
+    if (!objects) return objects;
+    json domain;
+    std::string known;
+    for (json& entry : domains_of(*objects)) {
+        known += (known.empty() ? "" : ", ") + entry["name"].get<std::string>();
+        if (entry["name"] == name) domain = std::move(entry);
+    }
+    if (domain.is_null())
+        return fail(ErrorKind::not_found, fmt::format("there is no domain \"{}\"; this machine has: {}", name,
+                                                      known.empty() ? "none" : known));
+    const std::string path = root + "/domain/" + name;
+    const auto capabilities = client.call(path, prefix + "Domain", "GetCapabilities");
+    if (!capabilities) return capabilities;
+    domain["capabilities"] = capabilities->empty() ? json::object() : capabilities->at(0);
+    domain["pds"] = json::array();
+    for (const auto& [place, interfaces] : objects->items())
+        if (place.starts_with(path + "/pd/") && interfaces.contains(prefix + "ProtectionDomain"))
+            domain["pds"].push_back(pd_entry(client, place, interfaces[prefix + "ProtectionDomain"]));
+    domain["hints"] = hints_for(domain);
+    return domain;
+}
 
 Result<json> query_list(BusClient& client) {
     const auto objects = all_objects(client);

@@ -57,6 +57,17 @@ std::string figures(const json& usage) {
     return text;
 }
 
+// Granted and lost together, of what sessions may have at all.
+std::string contexts(const json& domain) {
+    const auto number = [&](const char* key) { return domain.value(key, std::uint64_t{0}); };
+    return fmt::format("{}/{}", number("contexts-granted") + number("contexts-lost"),
+                       number("contexts-max") - std::min(number("contexts-max"), number("contexts-reserved")));
+}
+
+std::string sessions(const json& domain) {
+    return fmt::format("{}/{}", word(domain["sessions-used"]), word(domain["sessions-max"]));
+}
+
 } // namespace
 
 std::string printable(std::string text) {
@@ -71,7 +82,7 @@ std::string printable(std::string text) {
 std::string list_text(const json& list) {
     std::string text = section(list["domains"], {"DOMAIN", "STATE", "GENERATION", "SESSIONS", "UNSIGNED"},
                                {"name", "state", "generation", "sessions-used", "unsigned"},
-                               "no domain is known yet: no host has reported");
+                               "no DSP was found, and no host has reported");
     for (const json& domain : list["domains"])
         for (const json& problem : domain["problems"])
             text += fmt::format("  {}: {}\n", word(domain["name"]), word(problem));
@@ -97,7 +108,41 @@ std::string status_text(const json& status) {
     for (const json& domain : status["domains"])
         text += fmt::format("{}: {}, generation {}, sessions {}\n", word(domain["name"]), word(domain["state"]),
                             word(domain["generation"]), word(domain["sessions-used"]));
-    if (status["domains"].empty()) text += "no domain is known yet: no host has reported\n";
+    if (status["domains"].empty()) text += "no DSP was found, and no host has reported\n";
+    return text;
+}
+
+std::string domains_text(const json& answer) {
+    std::vector<Row> rows{{"DOMAIN", "STATE", "GENERATION", "BACKEND", "PROFILE", "SESSIONS", "CONTEXTS", "PROBLEMS"}};
+    for (const json& domain : answer["domains"])
+        rows.push_back({word(domain["name"]), word(domain["state"]), word(domain["generation"]),
+                        word(domain["backend"]), word(domain["profile"]), sessions(domain), contexts(domain),
+                        std::to_string(domain["problems"].size())});
+    return rows.size() == 1 ? "no DSP was found on this machine\n" : table(rows);
+}
+
+std::string domain_text(const json& domain) {
+    std::string text =
+        fmt::format("{}: {}, generation {}\n", word(domain["name"]), word(domain["state"]), word(domain["generation"]));
+    text += fmt::format("backend:      {}\nprofile:      {}\n", word(domain["backend"]), word(domain["profile"]));
+    text += fmt::format("sessions:     {} used\n", sessions(domain));
+    text += fmt::format("contexts:     {} used ({} granted, {} lost); {} of {} are kept for static PDs and listeners\n",
+                        contexts(domain), word(domain["contexts-granted"]), word(domain["contexts-lost"]),
+                        word(domain["contexts-reserved"]), word(domain["contexts-max"]));
+    for (const json& node : domain["nodes"]) text += fmt::format("node:         {}\n", word(node));
+    if (domain["last-crash-usec"] != 0) text += fmt::format("last restart: {}\n", word(domain["last-crash-reason"]));
+    if (!domain["capabilities"].empty()) {
+        text += "capabilities:";
+        for (const auto& [name, value] : domain["capabilities"].items())
+            text += name == "architecture" ? fmt::format(" {}={:#x}", name, value.get<std::uint32_t>())
+                                           : fmt::format(" {}={}", printable(name), word(value));
+        text += '\n';
+    }
+    for (const json& pd : domain["pds"])
+        text += fmt::format("PD {}: {}, {}; {}\n", word(pd["pd"]), word(pd["state"]), word(pd["reason"]),
+                            figures(pd["usage"]));
+    for (const json& problem : domain["problems"]) text += fmt::format("problem: {}\n", word(problem));
+    for (const json& hint : domain["hints"]) text += fmt::format("hint: {}\n", word(hint));
     return text;
 }
 

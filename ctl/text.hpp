@@ -9,6 +9,8 @@ namespace fastrpc::ctl {
 
 std::string list_text(const nlohmann::json& list);
 std::string status_text(const nlohmann::json& status);
+std::string domains_text(const nlohmann::json& answer);
+std::string domain_text(const nlohmann::json& domain);
 std::string explain_text(const nlohmann::json& answer);
 
 /// Control characters become '?'.

@@ -292,6 +292,12 @@ Outcome PrivateSystem::ctl(std::vector<std::string> arguments) {
     return run(std::move(arguments));
 }
 
+std::unique_ptr<Child> PrivateSystem::start_ctl(std::vector<std::string> arguments, int output, int errors) {
+    arguments.insert(arguments.begin(), FASTRPCCTL_PROGRAM);
+    return std::make_unique<Child>(std::move(arguments),
+                                   std::vector<std::string>{"DBUS_SYSTEM_BUS_ADDRESS=" + address()}, output, errors);
+}
+
 void PrivateSystem::write(const std::string& path, const std::string& text) const {
     fs::create_directories((machine() / path).parent_path());
     std::ofstream(machine() / path, std::ios::binary) << text;

@@ -101,6 +101,8 @@ public:
     /// Runs another one, which must end by itself.
     Outcome second_fastrpcd();
     Outcome ctl(std::vector<std::string> arguments);
+    /// fastrpcctl that runs on, with these for its output.
+    std::unique_ptr<Child> start_ctl(std::vector<std::string> arguments, int output, int errors);
 
     /// A connection as `uid` (with gid = uid), or as the test itself.
     Client client(uid_t uid = ::geteuid());

@@ -148,6 +148,19 @@ TEST_F(DomainsTest, with_its_node_there_a_domain_shows_how_its_pds_are) {
     EXPECT_EQ(entry().state, "offline") << "whatever the host has not noticed yet";
 }
 
+TEST_F(DomainsTest, a_session_that_failed_says_nothing_about_its_dsp) {
+    registry.set_devices(cdsp, here);
+    auto host = adopted(with_node(1));
+    ASSERT_TRUE(host);
+    for (const PdState state : {PdState::attaching, PdState::restarting, PdState::failed}) {
+        Description news = with_node(1);
+        news.state = state;
+        ASSERT_TRUE(host->say(ControlOp::state, news));
+        ASSERT_TRUE(loop.until([&] { return registry.sessions().begin()->second.about.state == state; }));
+        EXPECT_EQ(entry().state, "online");
+    }
+}
+
 TEST_F(DomainsTest, generations_of_pds_count_only_where_no_node_is_seen) {
     const auto host = adopted(root_of(cdsp));
     ASSERT_TRUE(host);
