@@ -2,6 +2,7 @@
 
 #include "daemon/device/accel_abi.hpp"
 #include "daemon/device/buffer_map.hpp"
+#include "daemon/device/heap.hpp"
 #include "daemon/device/init_once.hpp"
 #include "daemon/device/waiters.hpp"
 
@@ -25,11 +26,15 @@ bool can_serve(AccelGeneration generation, PdKind kind) noexcept {
 class AccelDevice final : public Device {
 public:
     AccelDevice(Kernel& kernel, UniqueFd fd, std::string node, AccelGeneration generation) :
-        kernel_(kernel), fd_(std::move(fd)), node_(std::move(node)), generation_(generation), facts_{
-            "accel",
-            generation == AccelGeneration::rfc ? "QDA, generation RFC: kernel memory is open to its callers"
-                                               : "QDA, generation v1: user PDs only",
-            true, false, unknown_capabilities()} {}
+        kernel_(kernel), fd_(std::move(fd)), node_(std::move(node)),
+        generation_(generation), facts_{"accel",
+                                        generation == AccelGeneration::rfc
+                                            ? "QDA, generation RFC: kernel memory is open to its callers"
+                                            : "QDA, generation v1: user PDs only",
+                                        true,
+                                        false,
+                                        false,
+                                        unknown_capabilities()} {}
 
     const std::string& node() const noexcept override { return node_; }
     const Facts& facts() const noexcept override { return facts_; }
@@ -89,12 +94,21 @@ private:
         return {-1, errno == EINTR && waiters_.expelled() ? ENODEV : errno};
     }
 
-    /// GEM handle of a dma-buf.
+    /// GEM handle of a dma-buf. DRM gives the same one when it is imported again, without counting.
     Result<std::uint32_t> import(int fd) {
+        const std::scoped_lock lock(gem_mutex_);
         accel_abi::Prime request{0, 0, fd};
         const CallResult imported = call(accel_abi::prime_fd_to_handle, &request);
         if (!imported.ok()) return std::unexpected(imported.error("importing a dma-buf into " + node_));
+        ++imports_[request.handle];
         return request.handle;
+    }
+    void forget(std::uint32_t handle) {
+        const std::scoped_lock lock(gem_mutex_);
+        const auto import = imports_.find(handle);
+        if (import == imports_.end() || --import->second > 0) return;
+        imports_.erase(import);
+        close_gem(kernel_, fd_.get(), handle);
     }
     Result<Given> make_heap(std::uint64_t bytes);
 
@@ -105,8 +119,10 @@ private:
     Facts facts_;
     InitOnce init_;
     BufferMap buffers_;
-    std::mutex mutex_; ///< one mapping at a time; never taken by a call
+    std::mutex mutex_;                    ///< one mapping at a time; never taken by a call
     std::map<std::uint64_t, Given> heap_; ///< what grow_heap() gave, by its address
+    std::mutex gem_mutex_;
+    std::map<std::uint32_t, unsigned> imports_; ///< GEM handle, how often it was imported
     Waiters waiters_;
 };
 
@@ -149,14 +165,14 @@ Status AccelDevice::map_buffer(std::uint32_t id, int fd) {
     const Result<std::uint32_t> handle = import(fd);
     if (!handle) return std::unexpected(handle.error());
     Status added = buffers_.add(id, fd, static_cast<std::int32_t>(*handle));
-    if (!added) close_gem(kernel_, fd_.get(), *handle);
+    if (!added) forget(*handle);
     return added;
 }
 
 Status AccelDevice::unmap_buffer(std::uint32_t id) {
     const Result<std::int32_t> number = buffers_.remove(id);
     if (!number) return std::unexpected(number.error());
-    if (generation_ == AccelGeneration::rfc) close_gem(kernel_, fd_.get(), static_cast<std::uint32_t>(*number));
+    if (generation_ == AccelGeneration::rfc) forget(static_cast<std::uint32_t>(*number));
     return {};
 }
 
@@ -280,8 +296,7 @@ Result<std::unique_ptr<Device>> open_accel(Domain domain, PdKind kind, const Bac
             return std::unexpected(allowed.error());
         return make_accel(kernel, std::move(fd), node, *generation);
     }
-    if (refused.empty())
-        return fail(ErrorKind::offline, fmt::format("no accel node of {}", to_string(domain)), ENOENT);
+    if (refused.empty()) return fail(ErrorKind::offline, fmt::format("no accel node of {}", to_string(domain)), ENOENT);
     return fail(ErrorKind::offline,
                 fmt::format("no accel node of {} lets us in: tried {}; give the host's group access to it",
                             to_string(domain), refused),

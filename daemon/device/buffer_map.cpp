@@ -26,11 +26,6 @@ struct Range {
 
 } // namespace
 
-std::uint64_t page_size() noexcept {
-    static const auto size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    return size;
-}
-
 AddressRange::AddressRange(AddressRange&& other) noexcept :
     base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

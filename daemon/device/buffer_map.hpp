@@ -65,8 +65,8 @@ public:
     /// Errors as Device::unmap_buffer; gives the number.
     Result<std::int32_t> remove(std::uint32_t id);
 
-    // A share() or unshare() of a dialect, which asks the DSP in between; the dialect serialises them. From begin_share()
-    // to a successful end the buffer can't be removed. Errors as Device::share and unshare.
+    // A share() or unshare() of a dialect, which asks the DSP in between; the dialect serialises them. From
+    // begin_share() to a successful end the buffer can't be removed. Errors as Device::share and unshare.
     Result<Slot*> begin_share(std::uint32_t id, std::uint64_t length);
     void end_share(Slot& slot, std::optional<std::uint64_t> dsp_address) noexcept;
     Result<Slot*> begin_unshare(std::uint32_t id);
@@ -83,8 +83,5 @@ private:
     std::mutex mutex_; ///< never held while the DSP is asked
     int next_fd_;
 };
-
-/// Bytes of a page.
-std::uint64_t page_size() noexcept;
 
 } // namespace fastrpc::daemon

@@ -50,6 +50,8 @@ struct Facts {
     bool needs_cache_maintenance = true;
     /// A caller that dies inside a call may cost the DSP a context until its next restart (KERNEL 1.14).
     bool loses_contexts = true;
+    /// Callers that wait when the DSP restarts are woken by the driver; else call interrupt_waiters() (KERNEL 2.4).
+    bool wakes_callers = true;
     /// Capabilities 0..11 (KERNEL 1.5); 0xFFFFFFFF where nobody could ask.
     std::array<std::uint32_t, capability_count> capabilities = unknown_capabilities();
 };
@@ -84,8 +86,8 @@ public:
     /// What a person can do about a failed init of `kind`, beginning with "; "; empty when nothing is known.
     [[nodiscard]] virtual std::string advice(PdKind kind, const CallResult& init) const = 0;
 
-    /// Makes a dma-buf known under `id`, which is not 0. The caller may close `fd` afterwards. All of the whole pages of
-    /// its real size can be used. ErrorKind::invalid for a bad id, fd or size; quota when no fd number is left.
+    /// Makes a dma-buf known under `id`, which is not 0. The caller may close `fd` afterwards. All of the whole pages
+    /// of its real size can be used. ErrorKind::invalid for a bad id, fd or size; quota when no fd number is left.
     virtual Status map_buffer(std::uint32_t id, int fd) = 0;
     /// Forgets the buffer, which no call uses. ErrorKind::not_found; busy while it is shared.
     virtual Status unmap_buffer(std::uint32_t id) = 0;

@@ -1,6 +1,7 @@
 #include "daemon/device/misc.hpp"
 
 #include "daemon/device/buffer_map.hpp"
+#include "daemon/device/heap.hpp"
 #include "daemon/device/init_once.hpp"
 #include "daemon/device/misc_abi.hpp"
 
@@ -19,8 +20,8 @@ public:
     MiscDevice(Kernel& kernel, UniqueFd fd, std::string node, const MiscProfile& profile,
                const std::array<std::uint32_t, capability_count>& capabilities) :
         kernel_(kernel),
-        fd_(std::move(fd)), node_(std::move(node)), profile_(profile), facts_{"misc", profile.text(), true, true,
-                                                                              capabilities} {}
+        fd_(std::move(fd)), node_(std::move(node)),
+        profile_(profile), facts_{"misc", profile.text(), true, true, true, capabilities} {}
 
     const std::string& node() const noexcept override { return node_; }
     const Facts& facts() const noexcept override { return facts_; }
@@ -49,7 +50,9 @@ public:
 
     Status map_buffer(std::uint32_t id, int fd) override { return buffers_.add(id, fd); }
     Status unmap_buffer(std::uint32_t id) override {
-        return buffers_.remove(id).transform([](std::int32_t) {});
+        const Result<std::int32_t> removed = buffers_.remove(id);
+        if (!removed) return std::unexpected(removed.error());
+        return {};
     }
     Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
     Status unshare(std::uint32_t id) override;
@@ -197,6 +200,10 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
             UniqueFd probe(fd);
             const MiscProfile profile = probe_misc(probe.get(), options);
             const auto capabilities = ask_misc_capabilities(kernel, probe.get(), domain);
+            if (kind == PdKind::audio && !profile.has_static)
+                return fail(ErrorKind::unsupported,
+                            path + ": this kernel is older than 6.2 and knows no static PDs: the audio PD needs a "
+                                   "newer one");
             probe.reset(); // its slot may be the last one
             fd = kernel.open(path);
             if (fd >= 0) return make_misc(kernel, UniqueFd(fd), path, profile, capabilities);

@@ -18,8 +18,8 @@ std::vector<std::string> misc_nodes(Domain domain, PdKind kind);
 
 /// Opens the first node that lets us in, asks what it can, and opens it again for use. Goes on to the next one on
 /// ENOENT, EACCES and EPERM, never on EBUSY: the nodes share the slots. ErrorKind::busy when all slots are taken;
-/// ErrorKind::offline when no node is there (ENOENT) or lets us in (EACCES), with the error of each; ErrorKind::system
-/// else.
+/// ErrorKind::offline when no node is there (ENOENT) or lets us in (EACCES), with the error of each; unsupported for an
+/// audio PD on a kernel without static ones; system else.
 Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const BackendOptions& options = {});
 
 /// A Device on an open misc node. Its destructor closes the node, which may take 10 s (KERNEL 1.15).

@@ -17,7 +17,8 @@ public:
     /// Installs the signal's handler. The signal is SIGRTMAX - 1.
     Waiters();
 
-    /// Around one ioctl of the calling thread. When it is not allowed(), the node is gone and the ioctl must not be made.
+    /// Around one ioctl of the calling thread. When it is not allowed(), the node is gone and the ioctl must not be
+    /// made.
     class Stay {
     public:
         explicit Stay(Waiters& waiters) noexcept;
