@@ -1,4 +1,4 @@
-// Commands to a running server, as `fastrpc-vdsp ctl` and tests send them (commands.hpp says which there are).
+// Commands to a running server, as `fastrpc-vdsp ctl` and tests send them.
 #pragma once
 
 #include "base/result.hpp"
@@ -7,11 +7,8 @@
 
 namespace fastrpc::vdsp {
 
-/// Sends one of the short forms, "status" or "latency N", to the server at `socket`. Returns the status as JSON, or an
-/// empty text.
-Result<std::string> command(const std::string& socket, const std::string& text);
-/// Sends a command in JSON, at most 64 KiB, and returns its answer. ErrorKind::invalid with the server's text when it
-/// refuses.
-Result<std::string> command_json(const std::string& socket, const std::string& json);
+/// Sends one command (commands.hpp) to the server at `socket`, and gives its answer, a JSON text. Fails with the
+/// server's own words when it refuses.
+Result<std::string> command(const std::string& socket, const std::string& json);
 
 } // namespace fastrpc::vdsp

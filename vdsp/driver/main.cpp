@@ -1,6 +1,6 @@
 // fastrpc-vdsp: serves a virtual SoC, or controls one that runs.
 #include "base/log.hpp"
-#include "vdsp/driver/ctl.hpp"
+#include "vdsp/driver/control_command.hpp"
 #include "vdsp/driver/driver.hpp"
 #include "vdsp/driver/server.hpp"
 #include "vdsp/driver/soc.hpp"
@@ -103,11 +103,11 @@ int main(int argc, char** argv) {
     app.add_option("--socket-group", options.socket_group, "group that may connect, by name or number (mode 0660)");
     app.add_option("--pd-user", options.pd_user, "whom user PDs run as, when started as root");
     app.add_option("--pd-program", options.pd_program, "program of a PD");
-    const vdsp::Ctl ctl(app);
+    vdsp::ControlCommand control(app, options.socket);
     CLI11_PARSE(app, argc, argv);
 
     log::open("fastrpc-vdsp");
-    if (ctl.chosen()) return ctl.run();
+    if (control.given()) return control.run();
     if (options.soc.empty() || options.socket.empty()) {
         fmt::print(stderr, "fastrpc-vdsp: --soc and --socket are required\n");
         return 2;
