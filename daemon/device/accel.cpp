@@ -258,12 +258,11 @@ Status AccelDevice::shrink_heap(std::uint64_t address, std::uint64_t bytes) {
 }
 
 Status check_role(AccelGeneration generation, PdKind kind, const std::string& node, const BackendOptions& options) {
-    if (generation == AccelGeneration::rfc && !is_static(kind) && !options.sessions_on_accel_rfc)
+    if (generation == AccelGeneration::rfc && !is_static(kind) && !options.trusted)
         return fail(ErrorKind::unsupported,
                     node + " is driven by the RFC generation of QDA, which takes the address of an inline argument for "
                            "a kernel address if it looks like one: whoever takes over a host could read and write all "
-                           "of the kernel. Sessions are refused on it; update the driver, or start hosts with "
-                           "--sessions-on-accel-rfc if all clients are trusted");
+                           "of the kernel. Update the driver, or say \"trusted\" in the rule that allows the session");
     if (can_serve(generation, kind)) return {};
     if (kind == PdKind::root)
         return fail(ErrorKind::unsupported,

@@ -14,9 +14,9 @@ struct BackendOptions {
     Kernel* kernel = &Kernel::real();
     /// Overrides what the kernel's release tells, for kernels with backports.
     std::optional<ClientIds> client_ids;
-    /// Serve client sessions even on the RFC generation of QDA, whose driver lets whoever has taken over a host read
-    /// and write kernel memory (KERNEL 2.5 #3). For machines whose clients are all trusted.
-    bool sessions_on_accel_rfc = false;
+    /// The session's client may be served where it could attack the kernel itself: on the RFC generation of QDA (KERNEL
+    /// 2.5 #3). Its grant says so.
+    bool trusted = false;
 };
 
 } // namespace fastrpc::daemon

@@ -15,7 +15,8 @@
 namespace fastrpc::daemon {
 
 struct HostEnvironment {
-    std::function<Result<std::unique_ptr<Device>>(Domain, PdKind)> open_device;
+    /// `trusted`: of the grant; static PDs have no client.
+    std::function<Result<std::unique_ptr<Device>>(Domain, PdKind, bool trusted)> open_device;
     std::function<Result<std::unique_ptr<Heap>>()> open_heap;
     /// Before the first thread: keeps what the PD's one init may need, and tells whether there is such a thing.
     std::function<Result<bool>()> keep_init_privilege;

@@ -51,7 +51,12 @@ int main(int argc, char** argv) {
     CLI::App app{"fastrpc-pd, the host of one protection domain on a DSP"};
     BackendOptions options;
     HostEnvironment environment{
-        .open_device = [&options](Domain domain, PdKind kind) { return open_backend(domain, kind, options); },
+        .open_device =
+            [&options](Domain domain, PdKind kind, bool trusted) {
+                BackendOptions own = options;
+                own.trusted = trusted;
+                return open_backend(domain, kind, own);
+            },
         .open_heap = [] { return open_heap(); },
         .keep_init_privilege = keep_init_privilege,
         .drop_privileges = drop_privileges,
@@ -79,8 +84,6 @@ int main(int argc, char** argv) {
                    "by what the DSP knows clients of the misc driver, for kernels with backports (default: by release)")
         ->transform(CLI::CheckedTransformer(
             std::map<std::string, ClientIds>{{"process", ClientIds::process}, {"slot", ClientIds::slot}}));
-    app.add_flag("--sessions-on-accel-rfc", options.sessions_on_accel_rfc,
-                 "serve sessions on the RFC generation of QDA too, which opens kernel memory to a hijacked host");
     app.set_version_flag("--version", FASTRPCD_VERSION);
     CLI11_PARSE(app, argc, argv);
     if (environment.dsp_directories.empty()) environment.dsp_directories = {"/usr/lib/dsp", "/usr/lib/rfsa/adsp"};

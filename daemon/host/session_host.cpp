@@ -141,7 +141,8 @@ Status take_privileges(PdKind kind, const HostEnvironment& environment) {
 
 Status open_device(Session& session, const HostEnvironment& environment) {
     Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes(); // before: no removal is missed
-    Result<std::unique_ptr<Device>> device = environment.open_device(session.start.domain, session.start.kind);
+    Result<std::unique_ptr<Device>> device =
+        environment.open_device(session.start.domain, session.start.kind, session.start.grant.trusted);
     if (!device) return std::unexpected(device.error());
     session.device = std::move(*device);
     if (session.device->facts().wakes_callers) return {};

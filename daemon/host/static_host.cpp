@@ -34,7 +34,7 @@ public:
     /// `privileged`: the process keeps what an init may need (keep_init_privilege()).
     StaticHost(Domain domain, PdKind kind, const HostEnvironment& environment, bool privileged) :
         domain_(domain), kind_(kind), environment_(environment), privileged_(privileged),
-        changed_(loop_, [this] { on_change(); }), retry_(loop_, [this] { start(); }),
+        changed_(loop_, [this] { on_change(); }), retry_(loop_, [this] { start(state_ == PdState::waiting); }),
         eviction_(loop_, [this] { return !run_ || run_->interrupt(); }),
         link_(loop_, environment.control_path,
               {[this] { return describe(); }, [this] { return counters(); },
@@ -107,12 +107,12 @@ private:
         link_.send_state();
     }
 
-    void start() {
+    /// `quiet`: only to see and tell why it can't, most likely.
+    void start(bool quiet = false) {
         run_.reset(); // over, else we would not be here
         retry_.cancel();
         node_came_ = node_left_ = false;
-        if (state_ != PdState::waiting || reason_.empty())
-            move_to(PdState::attaching, {}, attempts_ == 0 ? "starting" : "starting again");
+        if (!quiet) move_to(PdState::attaching, {}, attempts_ == 0 ? "starting" : "starting again");
         ++attempts_;
         run_ = std::make_unique<StaticRun>(domain_, kind_, environment_, stats_, privileged_ && attempts_ == 1,
                                            [this] { changed_.wake(); });
@@ -126,7 +126,7 @@ private:
             if (idle) start();
         } else if (run_ && event.node.path == run_->state().node) {
             node_left_ = true;
-            if (state_ == PdState::restarting && idle) return start(); // to say that it is away
+            if (state_ == PdState::restarting && idle) return start(true); // to say that it is away
             eviction_.start();
         }
     }
@@ -178,7 +178,7 @@ private:
             return stop("the kernel wants a privilege that was dropped after the first start: a new host has it again",
                         false);
         move_to(PdState::restarting, {}, now.reason);
-        if (node_left_) return start(); // it comes back by itself
+        if (node_left_) return start(!node_came_); // no need to wait for what is told
         retry_.set(jittered(delay_));
         delay_ = std::min(delay_ * 2, longest_delay);
     }

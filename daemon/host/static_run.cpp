@@ -63,7 +63,7 @@ void StaticRun::run() {
 }
 
 StaticRun::State StaticRun::live() {
-    Result<std::unique_ptr<Device>> opened = environment_.open_device(domain_, kind_);
+    Result<std::unique_ptr<Device>> opened = environment_.open_device(domain_, kind_, false);
     if (!opened) {
         // Another driver's node may come that has this PD.
         const bool away = opened.error().kind == ErrorKind::offline || opened.error().kind == ErrorKind::unsupported;

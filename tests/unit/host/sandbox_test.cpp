@@ -161,3 +161,86 @@ TEST(Sandbox, threads_that_already_run_come_under_it) {
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);
 }
+
+namespace {
+
+/// "CapEff:\t0000000000200000" of the calling thread.
+std::string capability_line(const char* name) {
+    const UniqueFd status(::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC));
+    std::string text(8192, '\0');
+    const ssize_t got = ::read(status.get(), text.data(), text.size());
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    const std::size_t at = text.find(name);
+    return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
+}
+
+constexpr const char* admin_alone = "0000000000200000"; // CAP_SYS_ADMIN is number 21
+
+/// Runs `body` in a child that has CAP_SYS_ADMIN as an ambient capability of an ordinary user, as a unit gives it.
+int as_a_host(const std::function<int()>& body) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+        __user_cap_data_struct data[2]{};
+        data[0].effective = data[0].permitted = data[0].inheritable = 1U << CAP_SYS_ADMIN | 1U << CAP_SETUID;
+        if (::prctl(PR_SET_KEEPCAPS, 1) != 0 || ::setuid(65534) != 0) ::_exit(100);
+        data[0].effective = data[0].permitted = data[0].inheritable = 1U << CAP_SYS_ADMIN;
+        if (::syscall(SYS_capset, &header, data) != 0) ::_exit(101);
+        if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0) != 0) ::_exit(102);
+        ::_exit(body());
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+} // namespace
+
+TEST(InitPrivilege, is_kept_alone_until_it_is_dropped) {
+    EXPECT_EQ(as_a_host([] {
+                  const auto kept = keep_init_privilege();
+                  if (!kept || !*kept) return 1;
+                  if (capability_line("CapEff") != std::string("CapEff:\t") + admin_alone) return 2;
+                  if (capability_line("CapAmb") != "CapAmb:\t0000000000000000") return 3; // no program inherits it
+                  if (capability_line("CapInh") != "CapInh:\t0000000000000000") return 4;
+                  if (!drop_privileges()) return 5;
+                  for (const char* set : {"CapPrm", "CapEff", "CapInh", "CapAmb"})
+                      if (capability_line(set) != std::string(set) + ":\t0000000000000000") return 6;
+                  return 0;
+              }),
+              0);
+}
+
+TEST(InitPrivilege, a_thread_of_the_init_takes_it_along_and_others_do_not_keep_it) {
+    EXPECT_EQ(as_a_host([] {
+                  if (!keep_init_privilege()) return 1;
+                  int gate[2];
+                  if (::pipe2(gate, O_CLOEXEC) != 0) return 2;
+                  int seen = 0;
+                  std::thread init([&] {
+                      char byte = 0;
+                      if (::read(gate[0], &byte, 1) != 1) return;
+                      seen = capability_line("CapEff") == std::string("CapEff:\t") + admin_alone ? 1 : 0;
+                      if (drop_privileges() && capability_line("CapPrm") == "CapPrm:\t0000000000000000") seen += 2;
+                  });
+                  if (!drop_privileges()) return 3;
+                  if (capability_line("CapPrm") != "CapPrm:\t0000000000000000") return 4;
+                  if (::write(gate[1], "x", 1) != 1) return 5;
+                  init.join();
+                  return seen == 3 ? 0 : 6;
+              }),
+              0);
+}
+
+TEST(InitPrivilege, a_host_without_one_is_told_so) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        if (::setuid(65534) != 0) ::_exit(100);
+        const auto kept = keep_init_privilege();
+        ::_exit(kept && !*kept ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+}

@@ -114,7 +114,7 @@ Peer ControlSocket::accept() {
 SessionHarness::SessionHarness() {
     EXPECT_TRUE(signals_blocked);
     scratch.write("dsp/cdsp/fastrpc_shell_unsigned_3", "the shell");
-    environment.open_device = [this](Domain, PdKind) -> Result<std::unique_ptr<Device>> { return dsp.open(); };
+    environment.open_device = [this](Domain, PdKind, bool) -> Result<std::unique_ptr<Device>> { return dsp.open(); };
     environment.open_heap = [this]() -> Result<std::unique_ptr<Heap>> {
         auto made = std::make_unique<FakeHeap>();
         heap = made.get();

@@ -70,7 +70,7 @@ TEST_F(Session, a_missing_shell_names_the_directories) {
 }
 
 TEST_F(Session, a_full_dsp_is_reported_as_it_is) {
-    environment.open_device = [](Domain, PdKind) -> Result<std::unique_ptr<Device>> {
+    environment.open_device = [](Domain, PdKind, bool) -> Result<std::unique_ptr<Device>> {
         return fail(ErrorKind::busy, "all taken", EBUSY);
     };
     start();

@@ -1,8 +1,7 @@
 // A static PD's host: comes up, comes back, says why not.
 #include "ipc/aee.hpp"
-#include "session_harness.hpp"
+#include "static_harness.hpp"
 
-#include <atomic>
 #include <csignal>
 #include <unistd.h>
 
@@ -11,88 +10,7 @@ using namespace fastrpc::daemon;
 
 namespace {
 
-class StaticPd : public testing::Test {
-protected:
-    StaticPd() {
-        environment.open_device = [this](Domain, PdKind) -> Result<std::unique_ptr<Device>> {
-            if (away) return fail(ErrorKind::offline, "no node for adsp", ENOENT);
-            dsp.revive();
-            return dsp.open();
-        };
-        environment.keep_init_privilege = [this]() -> Result<bool> { return has_privilege; };
-        environment.drop_privileges = [this]() -> Status {
-            ++drops;
-            return {};
-        };
-        environment.watch_nodes = [this] {
-            return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
-        };
-        environment.enter_sandbox = [this](bool may_open) -> Status {
-            EXPECT_TRUE(may_open);
-            ++sandboxes;
-            return {};
-        };
-        environment.control_path = scratch.path("control.sock");
-        socket.emplace(environment.control_path);
-    }
-    ~StaticPd() override { stop(); }
-
-    void start(PdKind kind) {
-        host_ = std::thread([this, kind] { exit_ = run_static(Domain::adsp, kind, environment); });
-        control.emplace(socket->accept());
-        const Result<Frame> frame = control->receive();
-        ASSERT_TRUE(frame) << frame.error().text;
-        EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::describe));
-        EXPECT_EQ(decode<Description>(frame->payload)->state, PdState::waiting);
-        FrameHeader reply = frame->header;
-        reply.flags = frame_reply;
-        ASSERT_TRUE(send_frame(control->fd(), reply));
-    }
-    /// The next transition.
-    Description next() {
-        const Result<Frame> frame = control->receive();
-        EXPECT_TRUE(frame) << frame.error().text;
-        if (!frame) return {};
-        EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::state));
-        const Description description = decode<Description>(frame->payload).value_or(Description{});
-        EXPECT_FALSE(description.reason.empty());
-        return description;
-    }
-    Description until(PdState state) {
-        for (;;) {
-            Description description = next();
-            if (description.state == state || testing::Test::HasFailure()) return description;
-        }
-    }
-    /// By fastrpcd's word; gives the reason of the goodbye.
-    std::string stop() {
-        if (!host_.joinable()) return {};
-        const std::string_view why = "done";
-        if (control) control->send(static_cast<std::uint16_t>(ControlOp::terminate), std::as_bytes(std::span(why)));
-        std::string reason;
-        while (control) {
-            const Result<Frame> frame = control->receive();
-            if (!frame) break;
-            if (frame->header.opcode == static_cast<std::uint16_t>(ControlOp::bye))
-                reason = decode<ByeMessage>(frame->payload)->reason;
-        }
-        host_.join();
-        return reason;
-    }
-
-    FakeDsp dsp;
-    std::atomic<bool> away = false;
-    bool has_privilege = false;
-    std::atomic<int> drops = 0;
-    discovery::test::FakeMachine machine;
-    int sandboxes = 0;
-    Scratch scratch;
-    HostEnvironment environment;
-    std::optional<ControlSocket> socket;
-    std::optional<Peer> control;
-    HostExit exit_ = HostExit::protocol;
-    std::thread host_;
-};
+using StaticPd = StaticHarness;
 
 } // namespace
 

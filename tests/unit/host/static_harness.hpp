@@ -1,0 +1,106 @@
+// A static PD's host in a thread of the test, with the test as its fastrpcd, its DSP and its machine's nodes.
+#pragma once
+
+#include "session_harness.hpp"
+
+#include <atomic>
+#include <mutex>
+
+namespace fastrpc::daemon {
+
+class StaticHarness : public testing::Test {
+protected:
+    StaticHarness() {
+        environment.open_device = [this](Domain, PdKind, bool) -> Result<std::unique_ptr<Device>> {
+            ++opens;
+            if (refusal) return std::unexpected(*refusal);
+            if (away) return fail(ErrorKind::offline, "no node for adsp", ENOENT);
+            dsp.revive();
+            return dsp.open();
+        };
+        environment.keep_init_privilege = [this]() -> Result<bool> { return has_privilege; };
+        environment.drop_privileges = [this]() -> Status {
+            ++drops;
+            return {};
+        };
+        environment.watch_nodes = [this] {
+            return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
+        };
+        environment.enter_sandbox = [this](bool may_open) -> Status {
+            EXPECT_TRUE(may_open);
+            ++sandboxes;
+            return {};
+        };
+        environment.control_path = scratch.path("control.sock");
+        socket.emplace(environment.control_path);
+    }
+    ~StaticHarness() override { stop(); }
+
+    void start(PdKind kind) {
+        host_ = std::thread([this, kind] { exit_ = run_static(Domain::adsp, kind, environment); });
+        control.emplace(socket->accept());
+        const Result<Frame> frame = control->receive();
+        ASSERT_TRUE(frame) << frame.error().text;
+        EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::describe));
+        EXPECT_EQ(decode<Description>(frame->payload)->state, PdState::waiting);
+        FrameHeader reply = frame->header;
+        reply.flags = frame_reply;
+        ASSERT_TRUE(send_frame(control->fd(), reply));
+    }
+    /// The next transition.
+    Description next() {
+        const Result<Frame> frame = control->receive();
+        EXPECT_TRUE(frame) << frame.error().text;
+        if (!frame) return {};
+        EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::state));
+        const Description description = decode<Description>(frame->payload).value_or(Description{});
+        EXPECT_FALSE(description.reason.empty());
+        return description;
+    }
+    Description until(PdState state) {
+        for (;;) {
+            Description description = next();
+            if (description.state == state || testing::Test::HasFailure()) return description;
+        }
+    }
+    /// fastrpcd's word to end.
+    void order_stop() {
+        const std::string_view why = "done";
+        control->send(static_cast<std::uint16_t>(ControlOp::terminate), std::as_bytes(std::span(why)));
+    }
+    /// Reads up to the goodbye and waits for the host's end.
+    ByeMessage goodbye() {
+        ByeMessage last;
+        while (control) {
+            const Result<Frame> frame = control->receive();
+            if (!frame) break;
+            if (frame->header.opcode == static_cast<std::uint16_t>(ControlOp::bye))
+                last = decode<ByeMessage>(frame->payload).value_or(ByeMessage{});
+        }
+        host_.join();
+        return last;
+    }
+    /// Both; gives the reason of the goodbye.
+    std::string stop() {
+        if (!host_.joinable()) return {};
+        if (control) order_stop();
+        return goodbye().reason;
+    }
+
+    FakeDsp dsp;
+    std::atomic<bool> away = false;
+    std::optional<Error> refusal; ///< of opening; written while the host waits
+    std::atomic<int> opens = 0;
+    bool has_privilege = false;
+    std::atomic<int> drops = 0;
+    discovery::test::FakeMachine machine;
+    int sandboxes = 0;
+    Scratch scratch;
+    HostEnvironment environment;
+    std::optional<ControlSocket> socket;
+    std::optional<Peer> control;
+    HostExit exit_ = HostExit::protocol;
+    std::thread host_;
+};
+
+} // namespace fastrpc::daemon
