@@ -15,7 +15,7 @@ here=$(dirname "$(readlink -f "$0")")
 native=$(dpkg --print-architecture)
 
 # In the guest, and what they pull in: libraries come with their -dev packages.
-packages=(busybox-static dbus-daemon systemd libstdc++6 libsystemd-dev libspdlog-dev libfmt-dev libseccomp-dev
+packages=(busybox-static dbus-daemon systemd udev util-linux libstdc++6 libsystemd-dev libspdlog-dev libfmt-dev libseccomp-dev
     libcap-ng-dev libpng-dev libssl-dev nlohmann-json3-dev libcli11-dev)
 oldest=6.12
 
