@@ -12,11 +12,11 @@ fail() {
 finish() {
     [ $failures -eq 0 ] || for log in "$logs"/*; do sed "s#^#  ${log##*/}: #" "$log" | tail -n 40; done
 }
-# check NAME REASON COMMAND...: passes when the command does.
+# check NAME WHY COMMAND...: passes when the command does; else WHY, a command of its own, tells more.
 check() {
     check_name=$1 check_reason=$2
     shift 2
-    if "$@"; then pass "$check_name"; else fail "$check_name" "$check_reason"; fi
+    if "$@"; then pass "$check_name"; else fail "$check_name" "$(eval "$check_reason" 2>&1)"; fi
 }
 # eventually SECONDS COMMAND...: true as soon as the command is.
 eventually() {
