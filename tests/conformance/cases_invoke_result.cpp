@@ -210,35 +210,6 @@ void add_answer_cases(Cases& cases) {
                              respond(file, context, 11);
                          });
                      }});
-    cases.push_back({"answer/duplicate-completes-the-next-owner", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         std::uint64_t first = 0;
-                         hold(run, file, [&](std::uint64_t context) {
-                             first = context;
-                             respond(file, context, 1);
-                         });
-                         // Its id comes round again after 255 more.
-                         constexpr std::uint32_t held = 0x78;
-                         run.rule(file, {.handle = held, .answers = 0});
-                         const int other = run.open("cdsp");
-                         const auto id = [](std::uint64_t context) { return context >> 4 & 0xFF; };
-                         bool caught = false;
-                         std::vector<std::byte> fetched(64U << 10);
-                         for (int tries = 0; tries < 300 && !caught; ++tries) {
-                             run.invoke(other, 0x79, sc(1), {}, "");
-                             control(other, Control::fetch, {}, fetched);
-                             Record record;
-                             std::memcpy(&record, fetched.data() + sizeof(FetchHead), sizeof record);
-                             // The fetch took the next id; the call after it gets the next but one.
-                             caught = (id(record.request.context) + 2) % 255 == id(first) % 255;
-                         }
-                         if (!caught) run.give_up("the context did not come round");
-                         std::thread caller([&] { run.invoke(file, held, sc(5), {}, "owner"); });
-                         run.wait_seen(other, held, 1);
-                         respond(other, first, 99);
-                         caller.join();
-                         control(other, Control::fetch, {}, fetched);
-                     }});
 }
 
 } // namespace

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <filesystem>
 #include <fnmatch.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -110,6 +111,16 @@ struct Report {
     }
 };
 
+/// A joined thread still holds the open files for a moment; the last one to let go would send the RELEASE.
+void wait_for_threads() {
+    const auto threads = [] {
+        std::size_t count = 0;
+        for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) count += task.exists() ? 1 : 0;
+        return count;
+    };
+    while (threads() > 1) ::usleep(200);
+}
+
 /// Runs the case's body in a child, up to its limit.
 Report carry_out(const Case& what) {
     Report report;
@@ -126,6 +137,7 @@ Report carry_out(const Case& what) {
         ::close(ends[0]);
         Run run(ends[1]);
         what.body(run);
+        wait_for_threads();
         ::_exit(0);
     }
     ::setpgid(pid, pid);

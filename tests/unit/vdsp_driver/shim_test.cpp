@@ -149,7 +149,7 @@ protected:
     int run(const char* scenario) { return wait(spawn(scenario)); }
 
     nlohmann::json status(const char* domain = "cdsp") {
-        const auto text = command(socket, "status");
+        const auto text = command(socket, R"({"command": "status"})");
         EXPECT_TRUE(text) << text.error().text;
         const auto all = nlohmann::json::parse(text ? *text : "{}");
         for (const auto& one : all["domains"])
@@ -226,7 +226,7 @@ TEST_F(Shim, a_program_that_is_done_leaves_nothing) {
 
 TEST_F(Shim, commands_reach_the_dsps) {
     EXPECT_EQ(status()["slots"], 14);
-    EXPECT_TRUE(command(socket, "latency 90"));
+    EXPECT_TRUE(command(socket, R"({"command": "latency", "us": 90})"));
     EXPECT_EQ(status("adsp")["dsp"]["latency_us"], 90);
     EXPECT_FALSE(command(socket, "latency x"));
     EXPECT_FALSE(command(socket, "dance"));
@@ -266,6 +266,9 @@ TEST_F(Shim, garbage_ends_its_own_connection_alone) {
         std::memcpy(CMSG_DATA(header), &end, sizeof end);
         ASSERT_GT(::sendmsg(connection->get(), &message, 0), 0);
         pair->second.reset();
+        vdsp_attached attached{};
+        ASSERT_EQ(::recv(pair->first.get(), &attached, sizeof attached, 0), static_cast<ssize_t>(sizeof attached));
+        EXPECT_EQ(attached.interface, std::uint32_t{vdsp_interface_misc});
         vdsp_request request{.magic = vdsp_magic, .version = vdsp_version, .op = 99, .fds = 3, .body = size};
         std::string datagram(reinterpret_cast<const char*>(&request), sizeof request);
         datagram.resize(size);

@@ -96,9 +96,12 @@ TEST_F(Converse, watches_any_number_of_disturbances) {
     std::vector<Pipe> pipes(40);
     std::vector<int> fds;
     for (const Pipe& pipe : pipes) fds.push_back(pipe.fd());
-    machine.on_answer = [&](std::uint64_t) { pipes.back().ring(); };
-    EXPECT_EQ(converse(nothing(90), fds), Woken::done);
-    machine.on_answer = nullptr;
+    const Memory& word = machine.allocate(3, 4);
+    const auto call = prepare(3, 1, 90, module, wait, {shared(word, 0, 4)});
+    pipes.back().ring();
+    EXPECT_EQ(converse(call, fds), Woken::disturbed) << "the last one counts, too";
+    word.at[0] = std::byte{1};
+    EXPECT_EQ(finish(call.first), 0);
 }
 
 TEST_F(Converse, a_refused_call_is_done_at_once) {
