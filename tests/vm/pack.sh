@@ -45,6 +45,8 @@ for file in "$source"/config/demo/policy.d/*.json; do put 0644 "$file" "/etc/fas
 # The DSPs.
 program "$build/vdsp/dsp/fastrpc-vdsp-pd" /usr/libexec/fastrpc-vdsp-pd
 program "$build/tests/vm/bridge/fastrpc-vdsp-bridge" /usr/libexec/fastrpc-vdsp-bridge
+program "$build/tests/vm/bridge/conformance-bridge" /usr/libexec/conformance-bridge
+program "$build/tests/conformance/fastrpc-conformance" /usr/libexec/fastrpc-conformance
 # Shells of the virtual DSPs: a first line that says what they are, and a real shell's kind of size.
 shell() {
     mkdir -p "$root/usr/lib/dsp/$1"

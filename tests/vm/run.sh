@@ -33,7 +33,7 @@ if [ ! -f "$build/build.ninja" ] || [ "$work/cross.ini" -nt "$build/build.ninja"
         >"$work/setup.log" || { cat "$work/setup.log" >&2; exit 1; }
 fi
 say "arm64 programs"
-ninja -C "$build" --quiet guest
+ninja -C "$build" --quiet guest >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
 "$here/pack.sh" "$work" "$build"
 
 say "boot"

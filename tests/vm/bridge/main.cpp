@@ -2,34 +2,12 @@
 #include "base/log.hpp"
 #include "tests/vm/bridge/bridge.hpp"
 #include "tests/vm/bridge/control.hpp"
+#include "tests/vm/bridge/process.hpp"
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <fmt/core.h>
 
-#include <sys/resource.h>
-
 using namespace fastrpc;
-
-namespace {
-
-// A signal mask is inherited by every thread that a DSP starts, so this comes first.
-void block_signals() {
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, signal);
-    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-}
-
-void allow_many_fds() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-} // namespace
 
 int main(int argc, char** argv) {
     CLI::App app{"Plays DSPs to the FastRPC driver of this machine, through the module dsplink", "fastrpc-vdsp-bridge"};
@@ -66,8 +44,7 @@ int main(int argc, char** argv) {
         log::error("--domain and --pd-program are required");
         return 2;
     }
-    block_signals();
-    allow_many_fds();
+    vm::prepare_process();
     const Status served = vm::run_bridge(options, &vdsp::make_dsp);
     if (!served) log::error(served.error().text);
     return served ? 0 : 1;

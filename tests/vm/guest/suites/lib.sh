@@ -27,10 +27,20 @@ eventually() {
         sleep 0.1
     done
 }
-# as USER COMMAND...; busybox has a setpriv too, which knows no users
-as() {
-    as_user=$1
+# The words that make a command another user's, for start and for the front of a line. busybox has a setpriv too, which
+# knows no users.
+nobody="/usr/bin/setpriv --reuid nobody --regid nogroup --clear-groups"
+host_user="/usr/bin/setpriv --reuid fastrpc-host --regid fastrpc-host --clear-groups"
+broker_user="/usr/bin/setpriv --reuid fastrpcd --regid fastrpcd --clear-groups"
+# start NAME COMMAND...: in the background, logging to its own file. $! is the program itself: COMMAND is no function.
+start() {
+    start_name=$1
     shift
-    /usr/bin/setpriv --reuid "$as_user" --regid "$(id -g "$as_user")" --clear-groups "$@"
+    "$@" >"$logs/$start_name" 2>&1 &
+}
+gone() {
+    for one in "$@"; do
+        case $(cut -d" " -f3 "/proc/$one/stat" 2>/dev/null) in "" | Z) ;; *) return 1 ;; esac
+    done
 }
 nodes() { echo $(cd /dev && ls -d fastrpc-* 2>/dev/null); }
