@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { table_size = 1024, page = 4096, unlikely_word = 0x5eedf00d };
+enum { table_size = 1024, page = 4096, seen_pages = 16, unlikely_word = 0x5eedf00d };
 
 struct range {
     uint64_t start;
@@ -23,6 +23,11 @@ struct range {
 };
 static struct range table[table_size];
 static _Atomic unsigned used;
+/* Pages that could be read, until the program changes its mappings. One that libc took away meanwhile, a freed block
+ * for example, ends the program instead of the call. */
+static _Atomic unsigned changes;
+static __thread uint64_t seen[seen_pages] __attribute__((tls_model("initial-exec")));
+static __thread unsigned seen_at __attribute__((tls_model("initial-exec")));
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void fork_prepare(void) {
@@ -43,6 +48,7 @@ static void remember(uint64_t start, uint64_t end) {
 }
 
 void shim_unmapped(const void* address, size_t length) {
+    atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
     if (atomic_load_explicit(&used, memory_order_relaxed) == 0) return;
     const uint64_t start = (uint64_t)address;
     const uint64_t end = start + length;
@@ -63,17 +69,18 @@ void shim_mapped(void* address, size_t length, bool whole_buffer) {
 }
 
 /* Reads /proc/self/maps: "start-end perms offset ..." per line. */
-static uint64_t ask_kernel(uint64_t address) {
+static uint64_t ask_kernel(uint64_t address, bool or_next) {
     char buffer[4096];
     uint64_t number = 0;
     uint64_t start = 0;
-    enum { in_start, in_end, in_rest } at = in_start;
+    enum { in_start, in_end, in_rest, in_done } at = in_start;
     long got;
     const int fd = (int)SHIM_CALL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (fd < 0) return VDSP_NO_VMA;
     uint64_t result = VDSP_NO_VMA;
-    while (result == VDSP_NO_VMA && (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
-        for (long i = 0; i < got && result == VDSP_NO_VMA; ++i) {
+    while (result == VDSP_NO_VMA && at != in_done &&
+           (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
+        for (long i = 0; i < got && result == VDSP_NO_VMA && at != in_done; ++i) {
             const char c = buffer[i];
             if (c == '\n') {
                 at = in_start;
@@ -84,9 +91,11 @@ static uint64_t ask_kernel(uint64_t address) {
                 at = in_end;
             } else if (at == in_end && c == ' ') {
                 at = in_rest;
-                if (address >= start && address < number) {
+                if (address < number && (address >= start || or_next)) {
                     result = start;
-                    remember(start, number);
+                    if (address >= start) remember(start, number);
+                } else if (address < number) {
+                    at = in_done;
                 }
             } else if (at != in_rest) {
                 number = number << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
@@ -97,25 +106,31 @@ static uint64_t ask_kernel(uint64_t address) {
     return result;
 }
 
-uint64_t shim_vma_start(uint64_t address) {
+uint64_t shim_vma_start(uint64_t address, bool or_next) {
     uint64_t result = VDSP_NO_VMA;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < used && result == VDSP_NO_VMA; ++i)
         if (address >= table[i].start && address < table[i].end) result = table[i].start;
     pthread_mutex_unlock(&lock);
-    return result != VDSP_NO_VMA ? result : ask_kernel(address);
+    return result != VDSP_NO_VMA ? result : ask_kernel(address, or_next);
 }
 
 bool shim_readable(uint64_t address, size_t length) {
     const uint64_t here = (uint64_t)__builtin_frame_address(0) / page;
+    const unsigned now = atomic_load_explicit(&changes, memory_order_relaxed);
     const struct timespec at_once = {0};
     if (length == 0) return true;
     if (address + length < address) return false;
+    if (seen_at != now) memset(seen, 0, sizeof seen);
+    seen_at = now;
     for (uint64_t number = address / page; number <= (address + length - 1) / page; ++number) {
         if (number == here || number == here + 1) continue; /* our own stack frame, and most likely our caller's */
+        uint64_t* slot = &seen[number % seen_pages];
+        if (*slot == number + 1) continue;
         /* The kernel reads the word and finds something else (EAGAIN), or nothing to read (EFAULT). */
         const uint64_t word = number == address / page ? address & ~(uint64_t)3 : number * page;
         if (SHIM_CALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, unlikely_word, &at_once, 0, 0) == -EFAULT) return false;
+        *slot = number + 1;
     }
     return true;
 }
