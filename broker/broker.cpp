@@ -14,6 +14,7 @@ Result<std::unique_ptr<Broker>> Broker::start(sd_event* loop, sd_bus* bus, Polic
                                               BrokerOptions options) {
     std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(policy), std::move(options.session_socket)));
     if (Status published = broker->publish(); !published) return std::unexpected(published.error());
+    broker->devices_ = std::make_unique<Devices>(loop, std::move(options.roots), broker->registry_);
     auto listener = ControlListener::start(loop, std::move(control), std::move(options.host_uids),
                                            [raw = broker.get()](std::unique_ptr<HostLink>& link, Description about) {
                                                return raw->registry_.adopt(link, std::move(about));

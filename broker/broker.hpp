@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broker/control_listener.hpp"
+#include "broker/devices.hpp"
 #include "broker/identities.hpp"
 #include "broker/manager.hpp"
 #include "broker/objects.hpp"
@@ -17,6 +18,7 @@ namespace fastrpc::broker {
 struct BrokerOptions {
     std::string session_socket;
     std::set<std::uint32_t> host_uids; ///< users that hosts run as
+    discovery::Roots roots;            ///< where devices, sysfs and the device tree are looked up
 };
 
 class Broker {
@@ -41,6 +43,7 @@ private:
     BusObjects objects_;
     Registry registry_;
     Manager manager_;
+    std::unique_ptr<Devices> devices_;
     std::unique_ptr<ControlListener> listener_;
     Slot gate_;
 };

@@ -59,8 +59,6 @@ private:
     std::unordered_map<std::uint64_t, std::uint64_t> sums_;
 };
 
-/// Contexts of a DSP that lanes of sessions may use: 255, less a reserve for the static PDs (design 7).
-inline constexpr std::uint64_t max_lanes_per_domain = 255 - 32 - 1;
 /// Opens that are on their way, of one uid and in all: each holds a host that is starting, and fds.
 inline constexpr std::uint64_t max_opens_per_uid = 8;
 inline constexpr std::uint64_t max_opens = 64;

@@ -92,6 +92,11 @@ void HostLink::answer_waiters(const Result<Counters>& result) {
     for (const CountersWaiter& waiter : std::exchange(waiters_, {})) waiter(result);
 }
 
+void HostLink::count(const Counters& counters) noexcept {
+    counters_ = counters;
+    counted_ = true;
+}
+
 void HostLink::deliver(HostMessage message) {
     const auto handler = handler_; // this link may die in the call, and its handler with it
     (*handler)(std::move(message));
@@ -132,7 +137,7 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
         return decoded<HostState, Description>(frame);
     case ControlOp::bye: {
         auto bye = decoded<ByeMessage>(frame);
-        if (bye) counters_ = std::get<ByeMessage>(*bye).counters;
+        if (bye) count(std::get<ByeMessage>(*bye).counters);
         return bye;
     }
     case ControlOp::start:
@@ -156,7 +161,7 @@ Status HostLink::on_answer(const Frame& frame) {
     }
     auto counters = decode<Counters>(frame.payload);
     if (!counters) return std::unexpected(counters.error());
-    counters_ = *counters;
+    count(*counters);
     answer_waiters(counters);
     return {};
 }

@@ -59,6 +59,8 @@ public:
 
     /// The last that are known.
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+    /// As counters(); nullptr while the host has told none.
+    [[nodiscard]] const Counters* known_counters() const noexcept { return counted_ ? &counters_ : nullptr; }
     /// The host's end is closed, although the news may still wait in the loop.
     [[nodiscard]] bool hung_up() const;
     [[nodiscard]] int fd() const noexcept { return socket_.get(); }
@@ -72,6 +74,7 @@ private:
     void gone(Error error);
     Result<HostMessage> parse(const Frame& frame);
     Status on_answer(const Frame& frame);
+    void count(const Counters& counters) noexcept;
     void answer_waiters(const Result<Counters>& result);
 
     sd_event* loop_;
@@ -79,6 +82,7 @@ private:
     std::shared_ptr<Handler> handler_;
     Source readable_;
     Counters counters_;
+    bool counted_ = false;
     FrameHeader described_;   ///< of the describe that waits for its answer
     std::uint64_t asked_ = 0; ///< cookie of the last query
     bool asking_ = false;

@@ -146,18 +146,25 @@ Result<Manager::AllCharges> Manager::charge(const Subject& caller, Domain domain
                     fmt::format("uid {} has its {} sessions on {} already; close one, or raise the rule's "
                                 "limit \"sessions_per_uid\"",
                                 caller.uid, granted.sessions_per_uid, to_string(domain)));
-    auto lanes = parts_.quotas.lanes.take(number, limits.lanes, max_lanes_per_domain);
-    if (!lanes)
-        return fail(
-            ErrorKind::busy,
-            busy_text(domain, fmt::format("{} has {} of its {} lanes left and {} were asked for; ask for fewer with "
-                                          "option \"lanes\"",
-                                          to_string(domain),
-                                          max_lanes_per_domain -
-                                              std::min(max_lanes_per_domain, parts_.quotas.lanes.used(number)),
-                                          max_lanes_per_domain, limits.lanes)));
+    auto lanes = take_lanes(domain, limits.lanes);
+    if (!lanes) return std::unexpected(lanes.error());
     all.session = {std::move(*session), std::move(*lanes)};
     return all;
+}
+
+Result<Charge> Manager::take_lanes(Domain domain, std::uint32_t wanted) {
+    const auto number = static_cast<std::uint8_t>(domain);
+    const std::uint32_t lost = parts_.registry.lost_contexts(domain);
+    const std::uint64_t limit = lane_limit(lost);
+    if (auto lanes = parts_.quotas.lanes.take(number, wanted, limit)) return std::move(*lanes);
+    std::string text =
+        fmt::format("{} has {} of its {} lanes left and {} were asked for; ask for fewer with option \"lanes\"",
+                    to_string(domain), limit - std::min(limit, parts_.quotas.lanes.used(number)), limit, wanted);
+    if (lost > 0)
+        text += fmt::format("; {} more are lost to calls that were left inside the DSP, and only a restart of the DSP "
+                            "gives them back",
+                            lost);
+    return fail(ErrorKind::quota, busy_text(domain, text));
 }
 
 std::string Manager::busy_text(Domain domain, const std::string& text) const {

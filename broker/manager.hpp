@@ -56,6 +56,8 @@ private:
         std::vector<Charge> open;
     };
     Result<AllCharges> charge(const Subject& caller, Domain domain, const Limits& granted, const Limits& limits);
+    /// From the domain's budget of contexts (contexts.hpp).
+    Result<Charge> take_lanes(Domain domain, std::uint32_t wanted);
     void on_started(const MessageRef& call, Result<StartedHost> host);
     int refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word, const Error& error);
     [[nodiscard]] std::string busy_text(Domain domain, const std::string& text) const;

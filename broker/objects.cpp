@@ -131,8 +131,14 @@ void BusObjects::domain_added(const DomainEntry& domain) {
 }
 void BusObjects::domain_changed(const DomainEntry& domain) {
     check(::sd_bus_emit_properties_changed(bus_, path_of(domain).c_str(), names::domain, "State", "Generation",
-                                           "SessionsUsed", "SessionsMax", "LastCrashUSec", "LastCrashReason",
+                                           "Backend", "Profile", "Nodes", "SessionsUsed", "SessionsMax",
+                                           "ContextsGranted", "ContextsLost", "LastCrashUSec", "LastCrashReason",
                                            "Problems", nullptr),
+          path_of(domain));
+}
+void BusObjects::generation_changed(const DomainEntry& domain, std::uint64_t before, const std::string& reason) {
+    check(::sd_bus_emit_signal(bus_, path_of(domain).c_str(), names::domain, "GenerationChanged", "tts", before,
+                               domain.generation, reason.c_str()),
           path_of(domain));
 }
 void BusObjects::pd_added(const ProtectionDomain& pd) {

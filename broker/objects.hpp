@@ -31,6 +31,7 @@ public:
 
     void domain_added(const DomainEntry& domain) override;
     void domain_changed(const DomainEntry& domain) override;
+    void generation_changed(const DomainEntry& domain, std::uint64_t before, const std::string& reason) override;
     void pd_added(const ProtectionDomain& pd) override;
     void pd_changed(const ProtectionDomain& pd) override;
     void session_added(const Session& session) override;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <fmt/core.h>
 #include <sys/random.h>
 #include <system_error>
@@ -98,7 +97,10 @@ Session& Registry::insert_session(std::unique_ptr<HostLink> link, Description ab
     session.owner_name = user_name(about.owner_uid);
     session.owner_bus = std::move(owner_bus);
     session.about = std::move(about);
+    session.arrivals = arrivals(session.about.domain);
     session.link = std::move(link);
+    lost_.is_back(session.about);
+    learn(session.about);
     refresh(session.about.domain);
     observer_.session_added(session);
     return session;
@@ -113,7 +115,7 @@ Status Registry::adopt_session(std::unique_ptr<HostLink>& link, Description abou
     if (known != sessions_.end()) {
         if (!known->second.link->hung_up())
             return fail(ErrorKind::denied, fmt::format("session {} has a host already", known->second.key));
-        on_session(about.session_id, HostGone{{ErrorKind::lost, 0, "replaced"}});
+        on_session(about.session_id, HostGone{{ErrorKind::lost, 0, "it has connected again"}});
     }
     if (Status answered = link->accept(); !answered) return answered;
     const auto domain = static_cast<std::uint8_t>(about.domain);
@@ -130,12 +132,19 @@ Status Registry::adopt_pd(std::unique_ptr<HostLink>& link, Description about) {
         return fail(ErrorKind::denied, fmt::format("PD {} of {} has a host already (pid {})", to_string(about.kind),
                                                    to_string(about.domain), known->second.about.pid));
     if (Status answered = link->accept(); !answered) return answered;
-    if (known != pds_.end() && known->second.link) add(totals_.counters, known->second.link->counters());
+    if (known != pds_.end() && known->second.link) { // dead, and not noticed yet
+        const ProtectionDomain& old = known->second;
+        add(totals_.counters, old.link->counters());
+        note_losses(HostGone{}, old.about, *old.link, old.arrivals);
+    }
     ProtectionDomain& pd = pds_[key];
     const bool added = known == pds_.end();
     link->set_handler([this, key](HostMessage message) { on_pd(key, std::move(message)); });
     pd.about = std::move(about);
+    pd.arrivals = arrivals(key.first);
     pd.link = std::move(link);
+    lost_.is_back(pd.about);
+    learn(pd.about);
     refresh(key.first);
     if (added)
         observer_.pd_added(pd);
@@ -152,6 +161,8 @@ void Registry::on_session(std::uint64_t id, HostMessage message) {
     if (auto* news = std::get_if<HostState>(&message)) {
         const bool was_lost = session.state() == "lost";
         session.about = std::move(news->about);
+        if (session.about.state == PdState::running) session.arrivals = arrivals(session.about.domain);
+        learn(session.about);
         observer_.session_changed(session);
         if (!was_lost && session.state() == "lost") observer_.session_lost(session, session.about.reason);
         return refresh(session.about.domain);
@@ -160,6 +171,7 @@ void Registry::on_session(std::uint64_t id, HostMessage message) {
         session.about.state = PdState::stopped;
         observer_.session_lost(session, end_reason(message));
     }
+    note_losses(message, session.about, *session.link, session.arrivals);
     remove_session(id);
 }
 
@@ -176,31 +188,16 @@ void Registry::on_pd(std::pair<Domain, PdKind> key, HostMessage message) {
     if (auto* news = std::get_if<HostState>(&message)) {
         const bool was_restarting = pd.about.state == PdState::restarting;
         pd.about = std::move(news->about);
-        if (pd.about.state == PdState::restarting && !was_restarting) note_crash(pd.about);
+        if (pd.about.state == PdState::running) pd.arrivals = arrivals(key.first);
+        learn(pd.about);
+        if (pd.about.state == PdState::restarting && !was_restarting)
+            note_crash(key.first, fmt::format("{} PD: {}", to_string(key.second), pd.about.reason));
     } else {
+        note_losses(message, pd.about, *pd.link, pd.arrivals);
         stop_pd(pd, end_reason(message));
     }
     observer_.pd_changed(pd);
     refresh(key.first);
-}
-
-void Registry::note_crash(const Description& about) {
-    const auto known = domains_.find(about.domain);
-    if (known == domains_.end()) return;
-    using namespace std::chrono;
-    const auto now = duration_cast<microseconds>(system_clock::now().time_since_epoch());
-    known->second.last_crash_us = static_cast<std::uint64_t>(now.count());
-    known->second.last_crash_reason = fmt::format("{} PD: {}", to_string(about.kind), about.reason);
-    observer_.domain_changed(known->second);
-}
-
-void Registry::note_full(Domain domain) {
-    const auto known = domains_.find(domain);
-    if (known == domains_.end()) return;
-    const auto on_it = [&](const auto& entry) { return entry.second.about.domain == domain && entry.second.link; };
-    known->second.sessions_max =
-        static_cast<std::uint32_t>(std::ranges::count_if(sessions_, on_it) + std::ranges::count_if(pds_, on_it));
-    observer_.domain_changed(known->second);
 }
 
 void Registry::stop_pd(ProtectionDomain& pd, const std::string& reason) {
@@ -248,47 +245,6 @@ std::string Registry::holders(Domain domain) const {
     for (const auto& [name, count] : counts) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, count);
     if (pds > 0) text += fmt::format("{}static PDs {}", text.empty() ? "" : ", ", pds);
     return text.empty() ? "nobody that fastrpcd knows of" : text;
-}
-
-DomainEntry Registry::look_at(Domain domain) const {
-    DomainEntry entry{.domain = domain};
-    if (const auto known = domains_.find(domain); known != domains_.end()) {
-        entry.generation = known->second.generation;
-        entry.sessions_max = known->second.sessions_max;
-        entry.last_crash_us = known->second.last_crash_us;
-        entry.last_crash_reason = known->second.last_crash_reason;
-    }
-    std::array<unsigned, 7> states{}; // by PdState
-    const auto see = [&](const Description& about) {
-        ++states.at(static_cast<std::size_t>(about.state));
-        entry.generation = std::max(entry.generation, about.generation);
-    };
-    for (const auto& [key, pd] : pds_) {
-        if (key.first != domain) continue;
-        see(pd.about);
-        if (pd.about.state == PdState::failed)
-            entry.problems.push_back(fmt::format("{}: {}", to_string(key.second), pd.about.reason));
-    }
-    for (const auto& [id, session] : sessions_) {
-        if (session.about.domain != domain) continue;
-        see(session.about);
-        ++entry.sessions_used;
-    }
-    const auto any = [&](PdState state) { return states[static_cast<std::size_t>(state)] > 0; };
-    entry.state = any(PdState::running)                                 ? "online"
-                  : any(PdState::restarting) || any(PdState::attaching) ? "recovering"
-                  : any(PdState::waiting)                               ? "absent"
-                                                                        : "offline";
-    return entry;
-}
-
-void Registry::refresh(Domain domain) {
-    DomainEntry now = look_at(domain);
-    const auto [place, added] = domains_.try_emplace(domain, now);
-    if (added) return observer_.domain_added(place->second);
-    if (place->second == now) return;
-    place->second = std::move(now);
-    observer_.domain_changed(place->second);
 }
 
 std::vector<HostLink*> Registry::links() const {

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "broker/charge.hpp"
+#include "broker/contexts.hpp"
+#include "broker/domain_entry.hpp"
 #include "broker/host_link.hpp"
 #include "ipc/control.hpp"
 
@@ -25,6 +27,8 @@ struct Session {
     std::string owner_name;
     std::string owner_bus; ///< unique bus name that opened it; empty when fastrpcd was started later
     bool closing = false;
+    std::uint64_t arrivals =
+        0; ///< of its domain when its PD came to run: what it leaves inside the DSP dies with those
     std::unique_ptr<HostLink> link;
 
     /// opening, ready, closing or lost.
@@ -33,19 +37,8 @@ struct Session {
 
 struct ProtectionDomain {
     Description about;
+    std::uint64_t arrivals = 0;     ///< as of a session
     std::unique_ptr<HostLink> link; ///< none while its host is away
-};
-
-struct DomainEntry {
-    Domain domain = Domain::cdsp;
-    std::string state; ///< absent, offline, online or recovering
-    std::uint64_t generation = 0;
-    std::uint32_t sessions_used = 0;
-    std::uint32_t sessions_max = 14; ///< the driver's most (KERNEL 1.2), until the DSP was seen full with fewer
-    std::uint64_t last_crash_us = 0; ///< CLOCK_REALTIME of a static PD's last restart; 0 = none seen
-    std::string last_crash_reason;
-    std::vector<std::string> problems; ///< for people, one per PD that failed
-    friend bool operator==(const DomainEntry&, const DomainEntry&) = default;
 };
 
 /// Called after the change; `..._removed` just before it.
@@ -54,6 +47,8 @@ public:
     virtual ~RegistryObserver() = default;
     virtual void domain_added(const DomainEntry& domain) = 0;
     virtual void domain_changed(const DomainEntry& domain) = 0;
+    /// After the domain_changed() or domain_added() that shows the new one.
+    virtual void generation_changed(const DomainEntry& domain, std::uint64_t before, const std::string& reason) = 0;
     virtual void pd_added(const ProtectionDomain& pd) = 0;
     virtual void pd_changed(const ProtectionDomain& pd) = 0;
     virtual void session_added(const Session& session) = 0;
@@ -84,6 +79,11 @@ public:
     /// gets its charges again even above a limit. On an error the caller still holds the link.
     Status adopt(std::unique_ptr<HostLink>& link, Description about);
 
+    /// News of discovery. A first node makes a new generation of the domain, which has all its contexts again.
+    void set_devices(Domain domain, DeviceFacts facts);
+    /// Ids of contexts of `domain` that only a restart of the DSP gives back.
+    [[nodiscard]] std::uint32_t lost_contexts(Domain domain) const noexcept { return lost_.of(domain); }
+
     /// Asks the session's host to end; the session goes when the host does.
     Status close(Session& session);
     /// The kernel said that all hardware sessions of `domain` are taken: now their number is known.
@@ -113,14 +113,33 @@ private:
     void on_pd(std::pair<Domain, PdKind> key, HostMessage message);
     void remove_session(std::uint64_t id);
     void stop_pd(ProtectionDomain& pd, const std::string& reason);
-    void note_crash(const Description& about);
+    /// What `message`, the end of a host, leaves inside the DSP.
+    void note_losses(const HostMessage& message, const Description& about, const HostLink& link,
+                     std::uint64_t arrivals);
+
+    /// What outlives the hosts and nodes that it was learned from.
+    struct Memory {
+        DeviceFacts facts;
+        std::uint64_t generation = 0;
+        std::uint64_t arrivals = 0; ///< of a first node; 0 while discovery has seen none
+        std::uint32_t sessions_max = 14;
+        std::uint64_t last_crash_us = 0;
+        std::string last_crash_reason;
+        std::string profile;
+        std::array<std::uint32_t, capability_count> capabilities = unknown_capabilities();
+    };
+    void learn(const Description& about);
+    void note_crash(Domain domain, std::string reason);
     void refresh(Domain domain);
     [[nodiscard]] DomainEntry look_at(Domain domain) const;
+    [[nodiscard]] std::uint64_t arrivals(Domain domain) const;
     [[nodiscard]] std::vector<HostLink*> links() const;
 
     Quotas& quotas_;
     RegistryObserver& observer_;
     Totals totals_; ///< of hosts that ended
+    LostContexts lost_;
+    std::map<Domain, Memory> memory_;
     std::map<Domain, DomainEntry> domains_;
     std::map<std::pair<Domain, PdKind>, ProtectionDomain> pds_;
     std::map<std::uint64_t, Session> sessions_;

@@ -96,6 +96,8 @@ TEST_F(Session, the_module_reaches_the_dsp_through_reverse_calls_and_unchanged) 
     Caller caller(*system_, {"--label", "bytes"});
     ASSERT_TRUE(caller.calling());
     const std::filesystem::path file = module_directory() / "libtest_skel.so";
+    // The PD of the test before may still be on its way out.
+    EXPECT_TRUE(stack::eventually([&] { return user_pds(*system_).size() == 1; }));
     const auto pds = user_pds(*system_);
     ASSERT_EQ(pds.size(), 1U);
     const json modules = pds[0].value("modules", json::array());

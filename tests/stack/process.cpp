@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sys/mman.h>
@@ -27,6 +28,17 @@ Result<std::optional<Identity>> identity(const std::string& user) {
     const passwd* entry = ::getpwnam(user.c_str());
     if (entry == nullptr) return fail(ErrorKind::not_found, "there is no user " + user);
     return Identity{entry->pw_uid, entry->pw_gid};
+}
+
+// Makes `number` the one capability that survives execve.
+bool keep_capability(int number) {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    const auto word = static_cast<std::size_t>(number) / 32;
+    const std::uint32_t bit = 1U << (number % 32);
+    sets.at(word) = {.effective = bit, .permitted = bit, .inheritable = bit};
+    return ::syscall(SYS_capset, &header, sets.data()) == 0 &&
+           ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) == 0;
 }
 
 // Only async-signal-safe calls from here to execve: the caller may have threads.
@@ -53,9 +65,11 @@ Result<std::optional<Identity>> identity(const std::string& user) {
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (launch.capability >= 0) ::prctl(PR_SET_KEEPCAPS, 1);
     if (who && (::setgroups(0, nullptr) != 0 || ::setresgid(who->gid, who->gid, who->gid) != 0 ||
                 ::setresuid(who->uid, who->uid, who->uid) != 0))
         ::_exit(126);
+    if (launch.capability >= 0 && !keep_capability(launch.capability)) ::_exit(126);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     ::execve(argv[0], argv, envp);
     ::_exit(127);

@@ -22,6 +22,7 @@ struct Launch {
     int output = -1;                                ///< stdout; -1 = ours
     int log = -1;                                   ///< stderr; -1 = ours
     pid_t group = -1;                               ///< process group to join; 0 = a new one; -1 = ours
+    int capability = -1; ///< that `user` gets, as a unit's AmbientCapabilities gives it; -1 = none
 };
 
 /// Kills its process when it dies first.

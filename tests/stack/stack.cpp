@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 #include <fstream>
 #include <grp.h>
+#include <linux/capability.h>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <pwd.h>
@@ -86,6 +87,14 @@ std::string virtual_shell(std::string_view kind, unsigned domain) {
     return text;
 }
 
+// On the first generation of QDA only trusted clients are served.
+std::string with_trust(const std::string& policy) {
+    auto parsed = nlohmann::json::parse(policy);
+    for (auto& rule : parsed["rules"])
+        if (rule.value("effect", "") == "allow") rule["trusted"] = true;
+    return parsed.dump(2);
+}
+
 bool accepts_connections(const fs::path& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -102,6 +111,11 @@ fs::path build_root() {
 }
 fs::path source_root() {
     return FASTRPC_SOURCE_ROOT;
+}
+
+std::string default_kernel() {
+    const char* given = std::getenv("FASTRPC_TEST_KERNEL");
+    return given != nullptr ? given : "6.12";
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
@@ -169,7 +183,10 @@ Status Stack::prepare() {
     if (options_.with_policy)
         for (const auto& entry : fs::directory_iterator(options_.policy)) {
             const fs::path copy = directory_ / "policy.d" / entry.path().filename();
-            fs::copy_file(entry.path(), copy);
+            std::ifstream source(entry.path());
+            std::string text{std::istreambuf_iterator<char>(source), {}};
+            if (options_.kernel == "qda-rfc") text = with_trust(text);
+            if (const Status done = write_file(copy, text); !done) return done;
             ::chmod(copy.c_str(), 0644);
         }
     if (options_.shells)
@@ -205,8 +222,12 @@ Status Stack::start_bus() {
 Status Stack::start_soc() {
     std::ifstream source(source_root() / "config/vdsp/soc-demo.json");
     nlohmann::json soc = nlohmann::json::parse(source);
-    for (auto& domain : soc["domains"])
-        if (domain["name"] == "cdsp") domain["slots"] = options_.cdsp_slots;
+    for (auto& domain : soc["domains"]) {
+        const bool cdsp = domain["name"] == "cdsp";
+        if (cdsp) domain["slots"] = options_.cdsp_slots;
+        domain["kernel"] =
+            cdsp || !options_.kernel.starts_with("qda-") || options_.kernel == "qda-shim" ? options_.kernel : "6.12";
+    }
     const fs::path file = directory_ / "soc.json";
     if (const Status done = write_file(file, soc.dump()); !done) return done;
     const group* hosts = ::getgrnam(host_user);
@@ -289,10 +310,12 @@ Status Stack::start_fastrpcd() {
 Status Stack::start_root_hosts() {
     if (!options_.root_hosts) return {};
     for (const char* domain : {"adsp", "cdsp"}) {
+        if (std::string_view(domain) == "cdsp" && !has_cdsp_root()) continue;
         auto host = launch({.command = {program("daemon/host/fastrpc-pd"), "--domain", domain, "--pd", "root",
                                         "--control", control_socket(), "--dsp-dir", dsp_directory()},
                             .environment = device_environment(),
-                            .user = host_user});
+                            .user = host_user,
+                            .capability = options_.kernel == "qda-shim" ? CAP_SYS_ADMIN : -1});
         if (!host) return std::unexpected(host.error());
         hosts_.push_back(std::move(*host));
     }
@@ -307,8 +330,9 @@ Status Stack::wait_for_root_hosts() const {
         last = list->output + list->errors;
         const auto parsed = nlohmann::json::parse(list->output, nullptr, false);
         if (!parsed.is_object() || !parsed.contains("pds")) return false;
-        return std::ranges::count_if(parsed["pds"],
-                                     [](const auto& pd) { return pd.value("state", "") == "running"; }) == 2;
+        return std::ranges::count_if(parsed["pds"], [](const auto& pd) {
+                   return pd.value("state", "") == "running";
+               }) == static_cast<std::ptrdiff_t>(hosts_.size());
     });
     if (!up) return fail(ErrorKind::timeout, "the root PDs did not come up; fastrpcctl says: " + last);
     return {};
@@ -326,17 +350,21 @@ std::string Stack::log() const {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+Result<std::string> Stack::control_soc(std::vector<std::string> command) const {
+    command.insert(command.begin(), {program("vdsp/driver/fastrpc-vdsp"), "ctl", "--socket", vdsp_socket()});
+    const auto done = run({.command = std::move(command)});
+    if (!done) return std::unexpected(done.error());
+    if (done->code != 0) return fail(ErrorKind::system, "the SoC refuses a command: " + done->errors);
+    return done->output;
+}
+
 std::string Stack::soc_status() const {
-    const auto status =
-        run({.command = {program("vdsp/driver/fastrpc-vdsp"), "ctl", "--socket", vdsp_socket(), "status"}});
-    return status ? status->output : std::string();
+    return control_soc({"status"}).value_or(std::string());
 }
 
 Status Stack::set_latency(unsigned microseconds) const {
-    const auto done = run({.command = {program("vdsp/driver/fastrpc-vdsp"), "ctl", "--socket", vdsp_socket(), "latency",
-                                       std::to_string(microseconds)}});
+    const auto done = control_soc({"latency", std::to_string(microseconds)});
     if (!done) return std::unexpected(done.error());
-    if (done->code != 0) return fail(ErrorKind::system, "setting the DSP's latency failed: " + done->errors);
     return {};
 }
 

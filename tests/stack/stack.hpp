@@ -29,10 +29,16 @@ namespace fastrpc::stack {
 std::filesystem::path build_root();
 std::filesystem::path source_root();
 
+/// FASTRPC_TEST_KERNEL, which the build sets to run one suite on every kernel; else "6.12".
+std::string default_kernel();
+
 struct Options {
     std::filesystem::path policy = source_root() / "config/demo/policy.d";
     bool with_policy = true; ///< false: an empty policy directory
     unsigned cdsp_slots = 14;
+    /// The kernel that the SoC plays (vdsp/driver/profile.hpp); of the accel interface for cdsp alone, since adsp's
+    /// static PDs need the misc one.
+    std::string kernel = default_kernel();
     bool shells = true; ///< false: no shell files for the DSPs
     bool root_hosts = true;
     unsigned latency_us = 0; ///< DSP time added to each call of a module
@@ -66,6 +72,11 @@ public:
     /// The SoC's status as JSON text (`fastrpc-vdsp ctl status`).
     [[nodiscard]] std::string soc_status() const;
     Status set_latency(unsigned microseconds) const;
+    /// One command of `fastrpc-vdsp ctl`, e.g. {"restart", "cdsp"}; its output.
+    [[nodiscard]] Result<std::string> control_soc(std::vector<std::string> command) const;
+    [[nodiscard]] const Options& options() const noexcept { return options_; }
+    /// Whether this kernel has a way to the root PD of cdsp.
+    [[nodiscard]] bool has_cdsp_root() const { return options_.root_hosts && options_.kernel != "qda-v1"; }
 
     /// kill -9, and a new one on the same sockets.
     void kill_fastrpcd();

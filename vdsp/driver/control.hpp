@@ -7,7 +7,8 @@
 
 namespace fastrpc::vdsp {
 
-/// Sends "status" or "latency N" to the server at `socket`. Returns the status as JSON, or an empty text.
-Result<std::string> command(const std::string& socket, const std::string& text);
+/// Sends one command (commands.hpp) to the server at `socket`, and gives its answer, a JSON text. Fails with the
+/// server's own words when it refuses.
+Result<std::string> command(const std::string& socket, const std::string& json);
 
 } // namespace fastrpc::vdsp

@@ -107,7 +107,7 @@ static void gather(unsigned code, int interface, const void* request, struct ext
         argument->pointer = create->file;
         argument->length = create->filelen;
         if (create->filelen != 0 && create->filefd > 0)
-            argument->vma_start = shim_vma_start(create->file, !travels);
+            argument->vma_start = shim_vma_start(create->file);
         else
             travels = false;
         SHIM_CALL(SYS_prctl, PR_GET_NAME, extras->comm, 0, 0, 0, 0);

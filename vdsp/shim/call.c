@@ -79,7 +79,7 @@ static bool gather(unsigned code, const void* request, struct extras* extras, st
         if (create->filelen != 0 && create->filefd != 0) {
             fd = create->filefd;
             extras->argument.fd_index = vdsp_fd_bad;
-            extras->argument.vma_start = shim_vma_start(create->file, false);
+            extras->argument.vma_start = shim_vma_start(create->file);
         }
         SHIM_CALL(SYS_prctl, PR_GET_NAME, extras->comm, 0, 0, 0, 0);
         exchange->out[3] = (struct iovec){.iov_base = extras->comm, .iov_len = sizeof extras->comm};
@@ -146,6 +146,8 @@ static int misc_ioctl(int device, uint64_t inode, unsigned code, void* argument)
         code == VDSP_ALLOC_DMA_BUFF ||
         (code == VDSP_HEAP_ALLOC && (((struct vdsp_heap_alloc*)request)->fd_flags & O_CLOEXEC) == 0);
     exchange.receive_flags = stays_open_over_exec ? 0 : MSG_CMSG_CLOEXEC;
+    if ((code == VDSP_MMAP || code == VDSP_MEM_MAP) && !shim_writable((uint64_t)argument, size))
+        exchange.request.flags = vdsp_flag_unwritable;
     if (!gather(code, request, &extras, &exchange, fds)) return shim_failed(EFAULT);
     const int error = shim_exchange_fds(device, inode, &exchange, &extras.argument, 1, fds, 0);
     if (error != 0) return shim_failed(error);

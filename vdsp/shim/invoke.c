@@ -121,7 +121,7 @@ static int invoke_with(int device, uint64_t inode, int interface, const struct v
         if (one.length == 0) continue;
         if (interface != vdsp_interface_accel_rfc) /* there it is a handle of the file, a mere number */
             arguments[i].fd_index = index_of(one.fd, scratch.fds, &fd_count);
-        if (i < buffers) arguments[i].vma_start = shim_vma_start(one.ptr, interface == vdsp_interface_accel_rfc);
+        if (i < buffers) arguments[i].vma_start = shim_vma_start(one.ptr);
     }
     struct shim_exchange exchange = {.request = {.op = vdsp_op_invoke},
                                      .out = scratch.out,

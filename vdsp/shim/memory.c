@@ -1,4 +1,5 @@
-/* Which mapping of the program an address lies in: the driver counts from its start (KERNEL 1.11.5).
+/* Which mapping of the program an address lies in, or comes next after it: the driver counts from its start
+ * (KERNEL 1.11.5).
  *
  * A fresh mapping of a buffer from its offset 0 is one mapping of the kernel's for sure, until something touches its
  * range; those are kept in a table. For any other address the kernel is asked.
@@ -69,18 +70,18 @@ void shim_mapped(void* address, size_t length, bool whole_buffer) {
 }
 
 /* Reads /proc/self/maps: "start-end perms offset ..." per line. */
-static uint64_t ask_kernel(uint64_t address, bool or_next) {
+static uint64_t ask_kernel(uint64_t address) {
     char buffer[4096];
     uint64_t number = 0;
     uint64_t start = 0;
-    enum { in_start, in_end, in_rest, in_done } at = in_start;
+    enum { in_start, in_end, in_rest } at = in_start;
     long got;
     const int fd = (int)SHIM_CALL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (fd < 0) return VDSP_NO_VMA;
     uint64_t result = VDSP_NO_VMA;
-    while (result == VDSP_NO_VMA && at != in_done &&
+    while (result == VDSP_NO_VMA &&
            (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
-        for (long i = 0; i < got && result == VDSP_NO_VMA && at != in_done; ++i) {
+        for (long i = 0; i < got && result == VDSP_NO_VMA; ++i) {
             const char c = buffer[i];
             if (c == '\n') {
                 at = in_start;
@@ -91,11 +92,9 @@ static uint64_t ask_kernel(uint64_t address, bool or_next) {
                 at = in_end;
             } else if (at == in_end && c == ' ') {
                 at = in_rest;
-                if (address < number && (address >= start || or_next)) {
+                if (address < number && (int64_t)start >= 0) { /* the kernel's own page at the end is no mapping */
                     result = start;
                     if (address >= start) remember(start, number);
-                } else if (address < number) {
-                    at = in_done;
                 }
             } else if (at != in_rest) {
                 number = number << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
@@ -106,13 +105,13 @@ static uint64_t ask_kernel(uint64_t address, bool or_next) {
     return result;
 }
 
-uint64_t shim_vma_start(uint64_t address, bool or_next) {
+uint64_t shim_vma_start(uint64_t address) {
     uint64_t result = VDSP_NO_VMA;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < used && result == VDSP_NO_VMA; ++i)
         if (address >= table[i].start && address < table[i].end) result = table[i].start;
     pthread_mutex_unlock(&lock);
-    return result != VDSP_NO_VMA ? result : ask_kernel(address, or_next);
+    return result != VDSP_NO_VMA ? result : ask_kernel(address);
 }
 
 bool shim_readable(uint64_t address, size_t length) {
@@ -131,6 +130,19 @@ bool shim_readable(uint64_t address, size_t length) {
         const uint64_t word = number == address / page ? address & ~(uint64_t)3 : number * page;
         if (SHIM_CALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, unlikely_word, &at_once, 0, 0) == -EFAULT) return false;
         *slot = number + 1;
+    }
+    return true;
+}
+
+bool shim_writable(uint64_t address, size_t length) {
+    static uint32_t nobody;
+    if (address + length < address) return false;
+    for (uint64_t number = address / page; number <= (address + length - 1) / page; ++number) {
+        /* The kernel adds nothing to the word, which takes the right to write. */
+        const uint64_t word = number == address / page ? address & ~(uint64_t)3 : number * page;
+        if (SHIM_CALL(SYS_futex, &nobody, FUTEX_WAKE_OP, 0, 0, word, FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)) ==
+            -EFAULT)
+            return false;
     }
     return true;
 }

@@ -152,10 +152,12 @@ int shim_failed(int error);
 
 void shim_mapped(void* address, size_t length, bool whole_buffer);
 void shim_unmapped(const void* address, size_t length);
-/* Start of the mapping that holds `address`; with `or_next`, of the next one above a hole; else VDSP_NO_VMA. */
-uint64_t shim_vma_start(uint64_t address, bool or_next);
+/* Start of the mapping that holds `address`, else of the next one above; VDSP_NO_VMA: none. */
+uint64_t shim_vma_start(uint64_t address);
 /* Can the bytes be read? A page that goes away meanwhile is the caller's fault. */
 bool shim_readable(uint64_t address, size_t length);
+/* Can they be written? */
+bool shim_writable(uint64_t address, size_t length);
 
 #pragma GCC visibility pop
 

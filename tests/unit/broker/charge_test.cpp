@@ -83,7 +83,3 @@ TEST(Charge, sums_are_exact_after_ten_thousand_random_steps) {
     held.clear();
     EXPECT_EQ(ledger.keys(), 0U);
 }
-
-TEST(Charge, lanes_of_sessions_leave_the_reserve_of_the_static_pds) {
-    EXPECT_LT(max_lanes_per_domain, 255U - 32U);
-}

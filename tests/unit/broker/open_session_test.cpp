@@ -268,7 +268,7 @@ TEST(OpenSession, lanes_of_a_domain_are_limited_over_all_sessions) {
     Client greedy = system.client(many_lanes), client = system.client(nobody);
     const auto all = system.open_session(greedy);
     const Answer refused = client.open("cdsp", "unsigned").wait();
-    EXPECT_EQ(refused.error, "org.fastrpc1.Error.Busy");
+    EXPECT_EQ(refused.error, "org.fastrpc1.Error.QuotaExceeded");
     EXPECT_MENTIONS(refused.text, "0 of its 222 lanes");
     EXPECT_MENTIONS(refused.text, "daemon 1");
 }

@@ -203,6 +203,7 @@ PrivateSystem::PrivateSystem(Options options) : options_(std::move(options)) {
     directory_ = pattern;
     ::chmod(pattern.c_str(), 0755); // clients of other users come to the bus
     fs::create_directory(directory_ / "policy.d");
+    fs::create_directories(directory_ / "machine/dev");
     ::chmod((directory_ / "policy.d").c_str(), 0755);
     if (options_.policy == "default") options_.policy = default_policy;
     if (!options_.policy.empty()) write_file(directory_ / "policy.d/50-test.json", options_.policy);
@@ -237,8 +238,8 @@ PrivateSystem::~PrivateSystem() {
 
 std::vector<std::string> PrivateSystem::command(const std::string& control) const {
     return {
-        FASTRPCD_PROGRAM,   "--policy-dir", directory_ / "policy.d", "--session-socket", directory_ / "session.sock",
-        "--control-socket", control};
+        FASTRPCD_PROGRAM,   "--policy-dir", directory_ / "policy.d", "--session-socket",    directory_ / "session.sock",
+        "--control-socket", control,        "--device-root",         directory_ / "machine"};
 }
 
 void PrivateSystem::start_fastrpcd() {
@@ -289,6 +290,23 @@ Outcome PrivateSystem::second_fastrpcd() {
 Outcome PrivateSystem::ctl(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), FASTRPCCTL_PROGRAM);
     return run(std::move(arguments));
+}
+
+void PrivateSystem::write(const std::string& path, const std::string& text) const {
+    fs::create_directories((machine() / path).parent_path());
+    std::ofstream(machine() / path, std::ios::binary) << text;
+}
+
+void PrivateSystem::add_accel(int number, const std::string& label) const {
+    const std::string name = "accel" + std::to_string(number);
+    write("sys/class/accel/" + name + "/device/of_node/label", label + '\0');
+    add_node("accel/" + name);
+}
+
+void PrivateSystem::remove_accel(int number) const {
+    const std::string name = "accel" + std::to_string(number);
+    remove_node("accel/" + name);
+    fs::remove_all(machine() / "sys/class/accel" / name); // after the node, as the kernel does
 }
 
 std::string PrivateSystem::log() const {

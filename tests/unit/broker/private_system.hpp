@@ -116,6 +116,14 @@ public:
     };
     Open open_session(Client& client);
 
+    /// The machine that fastrpcd sees: a directory with dev and sys, where nodes are empty files.
+    [[nodiscard]] std::filesystem::path machine() const { return directory_ / "machine"; }
+    void write(const std::string& path, const std::string& text) const;
+    void add_node(const std::string& name) const { write("dev/" + name, ""); }
+    void remove_node(const std::string& name) const { std::filesystem::remove(machine() / "dev" / name); }
+    void add_accel(int number, const std::string& label) const;
+    void remove_accel(int number) const;
+
     [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
     [[nodiscard]] pid_t fastrpcd() const noexcept { return fastrpcd_->pid(); }
     /// What fastrpcd has logged so far.

@@ -1,51 +1,9 @@
 // The registry against fake hosts on real sockets: what hosts say is believed as far as it may be, and not further.
-#include "broker/registry.hpp"
-#include "tests/unit/broker/fake_host.hpp"
-#include "tests/unit/broker/loop.hpp"
-
-#include <algorithm>
+#include "tests/unit/broker/registry_fixture.hpp"
 
 using namespace fastrpc;
 using namespace fastrpc::broker;
 using namespace fastrpc::broker::test;
-
-namespace {
-
-struct Recorder final : RegistryObserver {
-    std::vector<std::string> events;
-    void note(const std::string& what) { events.push_back(what); }
-    void domain_added(const DomainEntry& d) override { note("domain+ " + std::string(to_string(d.domain))); }
-    void domain_changed(const DomainEntry& d) override { note("domain " + d.state); }
-    void pd_added(const ProtectionDomain& pd) override { note("pd+ " + std::string(to_string(pd.about.kind))); }
-    void pd_changed(const ProtectionDomain& pd) override { note("pd " + std::string(to_string(pd.about.state))); }
-    void session_added(const Session&) override { note("session+"); }
-    void session_changed(const Session& s) override { note("session " + std::string(s.state())); }
-    void session_lost(const Session&, const std::string& reason) override { note("lost: " + reason); }
-    void session_removed(const Session&) override { note("session-"); }
-    [[nodiscard]] bool saw(const std::string& what) const { return std::ranges::count(events, what) > 0; }
-};
-
-class RegistryTest : public testing::Test {
-protected:
-    Loop loop;
-    Quotas quotas;
-    Recorder seen;
-    Registry registry{quotas, seen};
-
-    std::pair<FakeHost, std::unique_ptr<HostLink>> connection() {
-        auto pair = socket_pair();
-        auto link = HostLink::open(loop, std::move(pair->first), [](const HostMessage&) {});
-        return {FakeHost(std::move(pair->second)), std::move(*link)};
-    }
-    Result<FakeHost> adopted(const Description& about) {
-        auto [host, link] = connection();
-        if (Status done = registry.adopt(link, about); !done) return std::unexpected(done.error());
-        if (!host.receive()) return fail(ErrorKind::lost, "no answer to the description");
-        return std::move(host);
-    }
-};
-
-} // namespace
 
 TEST_F(RegistryTest, a_session_that_came_back_is_listed_with_its_charges) {
     const auto host = adopted(session_of(42, 1000, 5));
@@ -150,45 +108,6 @@ TEST_F(RegistryTest, a_static_pd_whose_host_is_away_is_stopped_and_comes_back) {
     ASSERT_TRUE(again);
     EXPECT_EQ(registry.find_domain(Domain::adsp)->state, "online");
     EXPECT_EQ(std::ranges::count(seen.events, "pd+ root"), 1) << "it is the same object";
-}
-
-TEST_F(RegistryTest, the_state_of_a_domain_follows_its_pds) {
-    auto host = adopted(root_of(Domain::cdsp, PdState::waiting));
-    ASSERT_TRUE(host);
-    EXPECT_EQ(registry.find_domain(Domain::cdsp)->state, "absent");
-    for (const auto& [state, expected] :
-         {std::pair(PdState::attaching, "recovering"), std::pair(PdState::running, "online"),
-          std::pair(PdState::restarting, "recovering"), std::pair(PdState::failed, "offline")}) {
-        Description news = root_of(Domain::cdsp, state);
-        news.reason = "because";
-        ASSERT_TRUE(host->say(ControlOp::state, news));
-        EXPECT_TRUE(loop.until([&] { return registry.find_domain(Domain::cdsp)->state == expected; })) << expected;
-    }
-    EXPECT_EQ(registry.find_domain(Domain::cdsp)->problems, std::vector<std::string>{"root: because"});
-}
-
-TEST_F(RegistryTest, a_domain_remembers_when_and_why_its_static_pd_last_crashed) {
-    auto host = adopted(root_of(Domain::cdsp));
-    ASSERT_TRUE(host);
-    EXPECT_EQ(registry.find_domain(Domain::cdsp)->last_crash_us, 0U);
-    for (const PdState state : {PdState::restarting, PdState::attaching, PdState::running}) {
-        Description news = root_of(Domain::cdsp, state);
-        news.reason = state == PdState::restarting ? "the DSP went away" : "attached";
-        ASSERT_TRUE(host->say(ControlOp::state, news));
-        ASSERT_TRUE(loop.until([&] { return registry.find_pd(Domain::cdsp, PdKind::root)->about.state == state; }));
-    }
-    EXPECT_GT(registry.find_domain(Domain::cdsp)->last_crash_us, 0U);
-    EXPECT_EQ(registry.find_domain(Domain::cdsp)->last_crash_reason, "root PD: the DSP went away");
-}
-
-TEST_F(RegistryTest, a_full_dsp_teaches_how_many_sessions_it_has) {
-    const auto host = adopted(root_of(Domain::cdsp));
-    ASSERT_TRUE(host);
-    EXPECT_EQ(registry.find_domain(Domain::cdsp)->sessions_max, 14U);
-    registry.note_full(Domain::adsp); // unknown: nothing to learn
-    registry.note_full(Domain::cdsp);
-    EXPECT_EQ(registry.find_domain(Domain::cdsp)->sessions_max, 1U);
-    EXPECT_EQ(registry.find_domain(Domain::adsp), nullptr);
 }
 
 TEST_F(RegistryTest, a_host_cannot_become_another_by_a_state_message) {
