@@ -52,10 +52,13 @@ struct BufferRequest {
 };
 static_assert(sizeof(BufferRequest) == 16);
 
+/// The client brackets its CPU's access to the buffer by DMA_BUF_IOCTL_SYNC (KERNEL 1.11.5).
+inline constexpr std::uint32_t buffer_needs_sync = 1;
+
 struct BufferReply {
-    std::uint32_t id; ///< never 0
-    std::uint32_t reserved;
-    std::uint64_t size; ///< usable bytes
+    std::uint32_t id;    ///< never 0
+    std::uint32_t flags; ///< buffer_needs_sync
+    std::uint64_t size;  ///< usable bytes
 };
 static_assert(sizeof(BufferReply) == 16);
 

@@ -19,4 +19,19 @@ std::string CallResult::text() const {
     return fmt::format("{} ({})", name != nullptr ? name : "errno", errno_text(os_error));
 }
 
+Error CallResult::error(std::string_view what) const {
+    const ErrorKind kind = gone() ? ErrorKind::lost : result == -1 ? ErrorKind::system : ErrorKind::dsp;
+    return {kind, os_error, fmt::format("{}: {}", what, text())};
+}
+
+Result<std::uint32_t> Device::capability(std::uint32_t id) const {
+    const Facts& known = facts();
+    if (id >= known.capabilities.size())
+        return fail(ErrorKind::unsupported,
+                    fmt::format("capability {} is not asked: 0 to {} are", id, known.capabilities.size() - 1));
+    if (known.capabilities[id] == 0xFFFFFFFF)
+        return fail(ErrorKind::unsupported, fmt::format("{} gave no answer for capability {}", node(), id));
+    return known.capabilities[id];
+}
+
 } // namespace fastrpc::daemon

@@ -1,11 +1,13 @@
 // Where shared buffers come from, and what counts as one.
 //
-// Buffers come from a dma-heap, never from the driver's own allocator, whose buffers hurt the kernel when they outlive
-// the node (KERNEL 1.10). A client may bring its own, if it is a dma-buf: the kernel knows no other file.
+// Buffers come from a dma-heap, else through udmabuf, never from the driver's own allocator, whose buffers hurt the
+// kernel when they outlive the node (KERNEL 1.10). A client may bring its own, if it is a dma-buf: the kernel knows no
+// other file.
 #pragma once
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/device/kernel.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -25,11 +27,25 @@ public:
     virtual Status end_write(int fd) = 0;
 };
 
-/// The heap at `path`. Opened here, once, so that a sandboxed process can go on allocating.
-Result<std::unique_ptr<Heap>> open_dma_heap(const std::string& path = "/dev/dma_heap/system");
+// Each is opened once, so that a sandboxed process can go on allocating. ErrorKind::system says what is missing.
+
+/// The dma-heap at `path`.
+Result<std::unique_ptr<Heap>> open_dma_heap(Kernel& kernel = Kernel::real(),
+                                            const std::string& path = "/dev/dma_heap/system");
+/// Memory files made into dma-bufs, of huge pages where the machine has some: a DSP without an SMMU needs contiguous
+/// memory, which pages are by themselves.
+Result<std::unique_ptr<Heap>> open_udmabuf_heap(Kernel& kernel = Kernel::real(),
+                                                const std::string& path = "/dev/udmabuf");
+/// The first of them that there is, or why there is none.
+Result<std::unique_ptr<Heap>> open_heap(Kernel& kernel = Kernel::real());
 
 /// By file system type, which no other file can show (DMA_BUF_MAGIC).
 bool is_dma_buf(int fd);
+/// True when a CPU's access to the buffer must be bracketed by DMA_BUF_IOCTL_SYNC; false for the memory files that
+/// stand for dma-bufs on a virtual SoC, where processes outside it could not do so.
+bool needs_sync(int fd);
+/// Bytes of a page.
+std::uint64_t page_size() noexcept;
 /// Bytes of a dma-buf: the only size that may reach the kernel (KERNEL 1.17).
 Result<std::uint64_t> dma_buf_size(int fd);
 

@@ -2,9 +2,10 @@
 #pragma once
 
 #include "base/unique_fd.hpp"
+#include "daemon/device/backend_options.hpp"
 #include "daemon/device/device.hpp"
+#include "daemon/device/misc_probe.hpp"
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,16 +16,14 @@ namespace fastrpc::daemon {
 /// more than that (KERNEL 1.9).
 std::vector<std::string> misc_nodes(Domain domain, PdKind kind);
 
-/// Opens `path` read-write and close-on-exec; gives the fd, or -errno. Tests bring their own.
-using NodeOpener = std::function<int(const std::string& path)>;
-int open_node(const std::string& path);
-
-/// Opens the first node that lets us in. Goes on to the next one on ENOENT, EACCES and EPERM, never on EBUSY: the nodes
-/// share the slots. ErrorKind::busy when all slots are taken; ErrorKind::offline when no node is there or lets us in,
-/// with the error of each; ErrorKind::system else.
-Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const NodeOpener& opener = open_node);
+/// Opens the first node that lets us in, asks what it can, and opens it again for use. Goes on to the next one on
+/// ENOENT, EACCES and EPERM, never on EBUSY: the nodes share the slots. ErrorKind::busy when all slots are taken;
+/// ErrorKind::offline when no node is there (ENOENT) or lets us in (EACCES), with the error of each; unsupported for an
+/// audio PD on a kernel without static ones; system else.
+Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const BackendOptions& options = {});
 
 /// A Device on an open misc node. Its destructor closes the node, which may take 10 s (KERNEL 1.15).
-std::unique_ptr<Device> make_misc(UniqueFd fd, std::string node);
+std::unique_ptr<Device> make_misc(Kernel& kernel, UniqueFd fd, std::string node, const MiscProfile& profile,
+                                  const std::array<std::uint32_t, capability_count>& capabilities);
 
 } // namespace fastrpc::daemon

@@ -4,32 +4,18 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace fastrpc::daemon {
 namespace {
 
-// Above the numbers that sockets, directories and served files take, so that these do not get into the way.
-constexpr int first_buffer_fd = 512;
 // No buffer comes near it, and sums below it can't wrap.
 constexpr std::uint64_t absurd_size = std::uint64_t{1} << 46;
 
-std::uint64_t page_size() {
-    static const auto size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    return size;
-}
-
 } // namespace
 
-BufferTable::BufferTable(Heap& heap, const Limits& limits) :
-    heap_(heap), limits_(limits), capacity_(std::min(limits.buffers, Ids::slots)),
-    slots_(std::make_unique<Slot[]>(std::max(capacity_, 1U))), next_fd_(first_buffer_fd) {}
-
-BufferTable::~BufferTable() {
-    for (std::uint32_t i = 0; i < capacity_; ++i)
-        if (slots_[i].base != nullptr) ::munmap(slots_[i].base, slots_[i].mapped);
-}
+BufferTable::BufferTable(Heap& heap, Device& device, const Limits& limits) :
+    heap_(heap), device_(device), limits_(limits), capacity_(std::min(limits.buffers, Ids::slots)),
+    slots_(std::make_unique<Slot[]>(std::max(capacity_, 1U))) {}
 
 Status BufferTable::check_limits(std::uint64_t bytes) const {
     if (count() >= capacity_)
@@ -51,7 +37,7 @@ Result<BufferTable::Added> BufferTable::allocate(std::uint64_t size, UniqueFd& s
     if (!buffer) return std::unexpected(buffer.error());
     UniqueFd copy(::fcntl(buffer->get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return fail_errno("duplicating a buffer's fd", errno);
-    Result<Added> added = insert(std::move(*buffer), rounded, rounded);
+    Result<Added> added = insert(*buffer, rounded, rounded);
     if (added) share = std::move(copy);
     return added;
 }
@@ -67,39 +53,29 @@ Result<BufferTable::Added> BufferTable::adopt(UniqueFd buffer, std::uint64_t siz
         return fail(ErrorKind::invalid, fmt::format("{} bytes were claimed of a dma-buf of {}", size, *real));
     const std::scoped_lock lock(mutex_);
     if (const Status allowed = check_limits(*real); !allowed) return std::unexpected(allowed.error());
-    return insert(std::move(buffer), size, *real);
+    return insert(buffer, size, *real);
 }
 
-Result<BufferTable::Added> BufferTable::insert(UniqueFd buffer, std::uint64_t usable, std::uint64_t real) {
-    // The driver refuses to map the last, partial page (KERNEL 1.10): what is not mapped has no address for the kernel.
-    const std::uint64_t mapped = real / page_size() * page_size();
-    if (real > absurd_size || usable > mapped)
+Result<BufferTable::Added> BufferTable::insert(const UniqueFd& buffer, std::uint64_t usable, std::uint64_t real) {
+    // The driver refuses the last, partial page (KERNEL 1.10).
+    if (real > absurd_size || usable > real / page_size() * page_size())
         return fail(ErrorKind::invalid,
                     fmt::format("a dma-buf of {} bytes can't be mapped whole: use whole pages", real));
     Slot* const end = slots_.get() + capacity_;
     Slot* const slot = std::find_if(slots_.get(), end, [](const Slot& candidate) {
-        return candidate.base == nullptr && candidate.generation < Ids::last_generation;
+        return !candidate.taken && candidate.generation < Ids::last_generation;
     });
     if (slot == end) return fail(ErrorKind::quota, "the session has used up its buffer ids; open a new one");
-    UniqueFd fd(::fcntl(buffer.get(), F_DUPFD_CLOEXEC, next_fd_));
-    if (!fd)
-        return fail(ErrorKind::quota,
-                    fmt::format("no fd number is left for another buffer ({}); open a new session", errno_text(errno)),
-                    errno);
-    void* const base = ::mmap(nullptr, mapped, PROT_NONE, MAP_SHARED, fd.get(), 0);
-    if (base == MAP_FAILED) return fail_errno(fmt::format("mapping a buffer of {} bytes", mapped), errno);
-    next_fd_ = fd.get() + 1;
-    slot->fd = std::move(fd);
-    slot->base = static_cast<std::byte*>(base);
-    slot->mapped = mapped;
+    const std::uint32_t id = Ids::make(slot->generation + 1, static_cast<std::uint32_t>(slot - slots_.get()));
+    if (const Status mapped = device_.map_buffer(id, buffer.get()); !mapped) return std::unexpected(mapped.error());
+    ++slot->generation;
+    slot->taken = true;
     slot->usable = usable;
     slot->charged = real;
-    ++slot->generation;
     count_.fetch_add(1, std::memory_order_relaxed);
     bytes_.fetch_add(real, std::memory_order_relaxed);
-    const std::uint32_t id = Ids::make(slot->generation, static_cast<std::uint32_t>(slot - slots_.get()));
     slot->state.publish(id);
-    return Added{id, usable};
+    return Added{id, usable, device_.facts().needs_cache_maintenance && needs_sync(buffer.get())};
 }
 
 Status BufferTable::free(std::uint32_t id) {
@@ -111,19 +87,20 @@ Status BufferTable::free(std::uint32_t id) {
     if (retired == PinnedSlot::Retired::in_use)
         return fail(ErrorKind::busy, fmt::format("buffer {:#x} is in use by a call; free it afterwards", id));
     Slot& slot = slots_[index];
-    ::munmap(slot.base, slot.mapped);
-    slot.base = nullptr;
-    slot.fd.reset();
+    if (Status unmapped = device_.unmap_buffer(id); !unmapped) {
+        slot.state.publish(id); // the DSP has it still: nothing changes
+        return unmapped;
+    }
+    slot.taken = false;
     count_.fetch_sub(1, std::memory_order_relaxed);
     bytes_.fetch_sub(slot.charged, std::memory_order_relaxed);
     return {};
 }
 
-bool BufferTable::pin(std::uint32_t id, View& view) noexcept {
+bool BufferTable::pin(std::uint32_t id, std::uint64_t& size) noexcept {
     const std::uint32_t index = Ids::index(id);
     if (index >= capacity_ || !slots_[index].state.pin(id)) return false;
-    const Slot& slot = slots_[index];
-    view = {slot.base, slot.usable, slot.fd.get()};
+    size = slots_[index].usable;
     return true;
 }
 

@@ -1,18 +1,16 @@
-// The session's shared buffers: dma-bufs that calls name by id.
+// The session's shared buffers: dma-bufs that calls name by id, within the grant.
 //
-// Each is mapped PROT_NONE as a whole, from its offset 0: the kernel derives the DMA address from the start of that
-// mapping, and the host has no view of the data (KERNEL 1.17). Fd numbers rise and never come back during a session,
-// because the driver finds its own mapping of a buffer by number.
+// The host thinks of them as id, offset and length alone; how the kernel knows them is the device's affair.
 #pragma once
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/device/device.hpp"
 #include "daemon/device/heap.hpp"
 #include "daemon/host/pinned_slot.hpp"
 #include "ipc/grant.hpp"
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -24,19 +22,16 @@ public:
     static constexpr unsigned index_bits = 12;
     using Ids = SlotIds<index_bits>;
 
-    /// What a call may know of a buffer that it pinned.
-    struct View {
-        std::byte* base = nullptr; ///< PROT_NONE
-        std::uint64_t size = 0;    ///< usable bytes
-        int fd = -1;
-    };
+    static_assert(Ids::slots <= Device::buffer_slots);
+
     struct Added {
         std::uint32_t id = 0;
         std::uint64_t size = 0; ///< usable bytes
+        bool needs_sync = false;
     };
 
-    BufferTable(Heap& heap, const Limits& limits);
-    ~BufferTable();
+    /// Both must outlive the table.
+    BufferTable(Heap& heap, Device& device, const Limits& limits);
     BufferTable(const BufferTable&) = delete;
     BufferTable& operator=(const BufferTable&) = delete;
 
@@ -50,8 +45,9 @@ public:
     /// ErrorKind::not_found for an id that is not live; busy while a call uses the buffer.
     Status free(std::uint32_t id);
 
-    /// Lock-free; for the call path. False for an id that is not live. Each pin needs its unpin.
-    [[nodiscard]] bool pin(std::uint32_t id, View& view) noexcept;
+    /// Lock-free; for the call path. `size` gets the usable bytes; false for an id that is not live. Each pin needs its
+    /// unpin.
+    [[nodiscard]] bool pin(std::uint32_t id, std::uint64_t& size) noexcept;
     void unpin(std::uint32_t id) noexcept { slots_[Ids::index(id)].state.unpin(); }
 
     [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
@@ -61,22 +57,20 @@ private:
     struct Slot {
         PinnedSlot state;
         std::uint32_t generation = 0;
-        UniqueFd fd;
-        std::byte* base = nullptr;
-        std::uint64_t mapped = 0; ///< bytes of the mapping
+        bool taken = false;
         std::uint64_t usable = 0;
         std::uint64_t charged = 0;
     };
 
     Status check_limits(std::uint64_t bytes) const;
-    Result<Added> insert(UniqueFd buffer, std::uint64_t usable, std::uint64_t real);
+    Result<Added> insert(const UniqueFd& buffer, std::uint64_t usable, std::uint64_t real);
 
     Heap& heap_;
+    Device& device_;
     const Limits limits_;
     std::uint32_t capacity_;
     std::unique_ptr<Slot[]> slots_;
     std::mutex mutex_; ///< serialises everything but pin and unpin
-    int next_fd_;
     std::atomic<std::uint32_t> count_ = 0;
     std::atomic<std::uint64_t> bytes_ = 0;
 };

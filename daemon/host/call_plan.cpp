@@ -91,30 +91,28 @@ Status CallPlan::add_inline(std::size_t index, const ArgumentDescriptor& descrip
         return refuse(ErrorKind::protocol, fmt::format("argument {}: {} bytes of it are missing", index,
                                                        used + padded(descriptor.length) - inputs_.size()));
     std::byte* const place = (input ? inputs_.data() : outputs_.data()) + used;
-    arguments_[index] = {descriptor.length == 0 ? nullptr : place, descriptor.length, -1};
+    arguments_[index] = {descriptor.length == 0 ? nullptr : place, descriptor.length};
     used += padded(descriptor.length);
     bytes_ += descriptor.length;
     return {};
 }
 
 Status CallPlan::add_buffer(std::size_t index, const ArgumentDescriptor& descriptor) {
-    BufferTable::View view;
-    if (!buffers_.pin(descriptor.buffer, view))
+    std::uint64_t size = 0;
+    if (!buffers_.pin(descriptor.buffer, size))
         return refuse(ErrorKind::not_found,
                       fmt::format("argument {}: the session has no buffer {:#x}", index, descriptor.buffer));
     pinned_[pins_++] = descriptor.buffer;
-    if (descriptor.offset > view.size || descriptor.length > view.size - descriptor.offset)
+    if (descriptor.offset > size || descriptor.length > size - descriptor.offset)
         return refuse(ErrorKind::invalid,
                       fmt::format("argument {}: {} bytes at offset {} leave buffer {:#x} of {} bytes", index,
-                                  descriptor.length, descriptor.offset, descriptor.buffer, view.size));
+                                  descriptor.length, descriptor.offset, descriptor.buffer, size));
     if (descriptor.length == 0) {
-        arguments_[index] = {nullptr, 0, -1}; // nothing to map
+        arguments_[index] = {}; // nothing to map
         return {};
     }
-    std::byte* const begin = view.base + descriptor.offset;
-    arguments_[index] = {begin, descriptor.length, view.fd};
-    const auto address = reinterpret_cast<std::uintptr_t>(begin);
-    ranges_[ranges_used_++] = {address, address + descriptor.length};
+    arguments_[index] = {nullptr, descriptor.length, descriptor.buffer, descriptor.offset};
+    ranges_[ranges_used_++] = {descriptor.buffer, descriptor.offset, descriptor.offset + descriptor.length};
     bytes_ += descriptor.length;
     return {};
 }
@@ -123,9 +121,11 @@ Status CallPlan::add_buffer(std::size_t index, const ArgumentDescriptor& descrip
 // own placement (KERNEL 1.17).
 Status CallPlan::check_disjoint() {
     const std::span<Range> used = std::span(ranges_).first(ranges_used_);
-    std::ranges::sort(used, {}, &Range::begin);
+    std::ranges::sort(used, [](const Range& a, const Range& b) {
+        return a.buffer != b.buffer ? a.buffer < b.buffer : a.begin < b.begin;
+    });
     for (std::size_t i = 1; i < used.size(); ++i)
-        if (used[i].begin < used[i - 1].end)
+        if (used[i].buffer == used[i - 1].buffer && used[i].begin < used[i - 1].end)
             return refuse(ErrorKind::invalid, "two arguments overlap in a buffer: give each its own range");
     return {};
 }
@@ -134,7 +134,7 @@ void CallPlan::see_method() noexcept {
     method_ = scalars().method();
     if (method_ != extended_method || scalars().in_buffers() == 0) return;
     const Argument& first = arguments_[0];
-    if (first.fd == -1 && first.length >= sizeof method_) std::memcpy(&method_, first.address, sizeof method_);
+    if (first.buffer == 0 && first.length >= sizeof method_) std::memcpy(&method_, first.data, sizeof method_);
 }
 
 } // namespace fastrpc::daemon

@@ -52,8 +52,9 @@ public:
 private:
     static constexpr std::size_t most_buffers = 255 + 255;
     struct Range {
-        std::uintptr_t begin;
-        std::uintptr_t end;
+        std::uint32_t buffer;
+        std::uint64_t begin;
+        std::uint64_t end;
     };
 
     Status check_header(std::span<const std::byte> payload);

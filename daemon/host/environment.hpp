@@ -4,6 +4,7 @@
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
 #include "daemon/device/heap.hpp"
+#include "discovery/watcher.hpp"
 
 #include <chrono>
 #include <functional>
@@ -16,8 +17,12 @@ namespace fastrpc::daemon {
 struct HostEnvironment {
     std::function<Result<std::unique_ptr<Device>>(Domain, PdKind)> open_device;
     std::function<Result<std::unique_ptr<Heap>>()> open_heap;
-    /// Before the first thread, after the PD's init.
+    /// Before the first thread: keeps what the PD's one init may need, and tells whether there is such a thing.
+    std::function<Result<bool>()> keep_init_privilege;
+    /// Right after the init, on every thread that has had the privilege; before anything else where none is needed.
     std::function<Status()> drop_privileges;
+    /// News of nodes, from before the device is opened.
+    std::function<Result<std::unique_ptr<discovery::Watcher>>()> watch_nodes;
     /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart.
     std::function<Status(bool may_open)> enter_sandbox;
     std::string control_path = "/run/fastrpcd/control.sock";

@@ -102,8 +102,14 @@ void Lanes::count(Counters& counters) const {
     counters.bytes = totals.bytes;
     counters.lanes =
         static_cast<std::uint32_t>(std::ranges::count_if(lanes_, [](const auto& lane) { return !lane->finished(); }));
+    counters.in_flight = in_flight();
     counters.p50_us = microseconds(percentile(totals.latency, 50));
     counters.p99_us = microseconds(percentile(totals.latency, 99));
+}
+
+std::uint32_t Lanes::in_flight() const {
+    return static_cast<std::uint32_t>(std::ranges::count_if(
+        lanes_, [](const auto& lane) { return lane->activity().started_ns.load(std::memory_order_acquire) != 0; }));
 }
 
 void Lanes::watch() {

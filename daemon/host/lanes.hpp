@@ -38,6 +38,9 @@ public:
     /// Fills the fields of `counters` that lanes know.
     void count(Counters& counters) const;
 
+    /// Calls inside the DSP now.
+    [[nodiscard]] std::uint32_t in_flight() const;
+
     /// "while running method 4 of libtest_skel.so (0x8000040D)" for the call that died with the PD, or was in flight;
     /// empty when there is none. `listener_code` stands for a call that has not returned yet.
     [[nodiscard]] std::string culprit(std::int32_t listener_code) const;

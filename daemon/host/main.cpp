@@ -3,13 +3,15 @@
 //   fastrpc-pd --session [--control PATH] [--dsp-dir DIR]...             started per session by socket activation
 //   fastrpc-pd --domain D --pd root|audio|sensors [--control PATH] [--dsp-dir DIR]...
 #include "base/log.hpp"
-#include "daemon/device/misc.hpp"
+#include "daemon/device/backend.hpp"
 #include "daemon/host/hosts.hpp"
 #include "daemon/host/sandbox.hpp"
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <map>
+#include <string>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -47,10 +49,14 @@ HostExit session(const HostEnvironment& environment) {
 
 int main(int argc, char** argv) {
     CLI::App app{"fastrpc-pd, the host of one protection domain on a DSP"};
+    BackendOptions options;
     HostEnvironment environment{
-        .open_device = [](Domain domain, PdKind kind) { return open_misc(domain, kind); },
-        .open_heap = [] { return open_dma_heap(); },
+        .open_device = [&options](Domain domain, PdKind kind) { return open_backend(domain, kind, options); },
+        .open_heap = [] { return open_heap(); },
+        .keep_init_privilege = keep_init_privilege,
         .drop_privileges = drop_privileges,
+        // Udev is out of reach: hosts have neither netlink sockets nor the network namespace that it speaks to.
+        .watch_nodes = [] { return discovery::Watcher::open({}, discovery::Watcher::Means::inotify); },
         .enter_sandbox = enter_sandbox,
         .dsp_directories = {},
     };
@@ -69,6 +75,12 @@ int main(int argc, char** argv) {
     app.add_option("--control", environment.control_path, "fastrpcd's control socket")->capture_default_str();
     app.add_option("--dsp-dir", environment.dsp_directories,
                    "directory of the DSP's own files, again for more (default: /usr/lib/dsp and /usr/lib/rfsa/adsp)");
+    app.add_option("--client-ids", options.client_ids,
+                   "by what the DSP knows clients of the misc driver, for kernels with backports (default: by release)")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, ClientIds>{{"process", ClientIds::process}, {"slot", ClientIds::slot}}));
+    app.add_flag("--sessions-on-accel-rfc", options.sessions_on_accel_rfc,
+                 "serve sessions on the RFC generation of QDA too, which opens kernel memory to a hijacked host");
     app.set_version_flag("--version", FASTRPCD_VERSION);
     CLI11_PARSE(app, argc, argv);
     if (environment.dsp_directories.empty()) environment.dsp_directories = {"/usr/lib/dsp", "/usr/lib/rfsa/adsp"};

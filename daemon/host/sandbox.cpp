@@ -42,6 +42,7 @@ constexpr std::array allowed{
     "pipe2",
     "ftruncate",
     "ftruncate64",
+    "fallocate",
     "mmap",
     "mmap2",
     "munmap",
@@ -78,6 +79,7 @@ constexpr std::array allowed{
     "timerfd_gettime64",
     "signalfd4",
     "eventfd2",
+    "inotify_add_watch",
     // threads; clone() itself below
     "futex",
     "futex_time64",
@@ -160,17 +162,40 @@ Status filter_system_calls(bool may_open) {
 
 } // namespace
 
-Status drop_privileges() {
+namespace {
+
+Status forbid_more() {
     if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("sandbox: no_new_privs", errno);
     const rlimit no_core{0, 0};
     if (::setrlimit(RLIMIT_CORE, &no_core) != 0) return fail_errno("sandbox: RLIMIT_CORE", errno);
+    return {};
+}
+
+/// Reduces the capabilities to CAP_SYS_ADMIN, if `keep` and if it is there; tells whether it was.
+Result<bool> reduce_capabilities(bool keep) {
     if (capng_get_caps_process() != 0) return fail(ErrorKind::system, "sandbox: reading the capabilities failed");
     // Without CAP_SETPCAP the bounding set can't be emptied; no_new_privs makes it irrelevant.
     const bool bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
+    const bool kept = keep && capng_have_capability(CAPNG_PERMITTED, CAP_SYS_ADMIN) != 0;
     capng_clear(CAPNG_SELECT_ALL);
+    if (kept) capng_updatev(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN, -1);
     if (const int result = capng_apply(bounds ? CAPNG_SELECT_ALL : CAPNG_SELECT_CAPS); result < 0)
         return fail(ErrorKind::system,
                     fmt::format("sandbox: dropping the capabilities failed (libcap-ng says {})", result));
+    return kept;
+}
+
+} // namespace
+
+Result<bool> keep_init_privilege() {
+    if (const Status forbidden = forbid_more(); !forbidden) return std::unexpected(forbidden.error());
+    return reduce_capabilities(true);
+}
+
+Status drop_privileges() {
+    if (Status forbidden = forbid_more(); !forbidden) return forbidden;
+    const Result<bool> reduced = reduce_capabilities(false);
+    if (!reduced) return std::unexpected(reduced.error());
     return {};
 }
 

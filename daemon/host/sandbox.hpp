@@ -5,8 +5,14 @@
 
 namespace fastrpc::daemon {
 
+/// Drops all capabilities but CAP_SYS_ADMIN, which newer kernels want for the init of static and signed PDs (KERNEL
+/// 2.6); true when the process has it. For the calling thread and those that it starts later, like drop_privileges(),
+/// which must follow right after the init.
+Result<bool> keep_init_privilege();
+
 /// Drops all capabilities for good and forbids new privileges and core dumps, which would hold clients' data. For the
-/// calling thread and those that it starts later: call it before any other thread exists, after the PD's one init.
+/// calling thread and those that it starts later: every thread that was started before calls it too. After the PD's one
+/// init, or before it where that needs no privilege.
 Status drop_privileges();
 
 /// Puts every thread, present and future, under a system call allowlist; what is not on it fails with EPERM. `may_open`

@@ -3,7 +3,9 @@
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/ender.hpp"
 #include "daemon/host/hosts.hpp"
+#include "daemon/host/init_guard.hpp"
 #include "daemon/host/listener_thread.hpp"
+#include "daemon/host/node_watch.hpp"
 #include "daemon/host/session_service.hpp"
 #include "daemon/host/shell.hpp"
 
@@ -34,6 +36,7 @@ struct Session {
     std::unique_ptr<Heap> heap;
     std::optional<Shell> shell;
     std::unique_ptr<Device> device;
+    std::unique_ptr<discovery::Watcher> nodes; ///< where the driver leaves its callers asleep
     ReverseStats reverse;
     Loop loop;
     std::unique_ptr<ControlLink> link;
@@ -41,6 +44,8 @@ struct Session {
     std::unique_ptr<ListenerThread> listener;
     std::unique_ptr<SessionService> service;
     std::unique_ptr<Ender> ender;
+    std::optional<Eviction> eviction;
+    std::optional<NodeWatch> watch;
     std::optional<SessionEnd> end;
     bool by_signal = false;
     std::uint64_t generation = 1;
@@ -59,7 +64,23 @@ struct Session {
         description.node = device->node();
         description.reason = "the session was opened";
         description.grant = start.grant;
+        description.backend = device->facts().backend;
+        description.profile = device->facts().profile;
+        description.capabilities = device->facts().capabilities;
         return description;
+    }
+
+    Counters counters() const {
+        Counters counters = service->counters();
+        if (listener && !listener->end()) ++counters.in_flight; // it is parked in the DSP
+        return counters;
+    }
+
+    /// Contexts that the DSP loses if the process ends now.
+    std::uint32_t lost_contexts() {
+        if (!device || !device->facts().loses_contexts) return 0;
+        const bool exiting = ender && !ender->finished_by(Clock::now());
+        return (service ? counters().in_flight : listener && !listener->end() ? 1 : 0) + (exiting ? 1 : 0);
     }
 };
 
@@ -110,39 +131,58 @@ Result<FileTree> make_tree(Frame& frame, const StartMessage& start, const HostEn
     return tree;
 }
 
-Status create_pd(Session& session, const HostEnvironment& environment) {
-    const StartMessage& start = session.start;
-    Result<std::unique_ptr<Device>> device = environment.open_device(start.domain, start.kind);
+/// Signed PDs alone may need a privilege for their init (KERNEL 2.6).
+Status take_privileges(PdKind kind, const HostEnvironment& environment) {
+    if (kind != PdKind::signed_user) return environment.drop_privileges();
+    const Result<bool> kept = environment.keep_init_privilege();
+    if (!kept) return std::unexpected(kept.error());
+    return {};
+}
+
+Status open_device(Session& session, const HostEnvironment& environment) {
+    Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes(); // before: no removal is missed
+    Result<std::unique_ptr<Device>> device = environment.open_device(session.start.domain, session.start.kind);
     if (!device) return std::unexpected(device.error());
     session.device = std::move(*device);
+    if (session.device->facts().wakes_callers) return {};
+    if (!nodes) return std::unexpected(nodes.error());
+    session.nodes = std::move(*nodes);
+    return {};
+}
+
+Status create_pd(Session& session, const HostEnvironment& environment) {
+    const StartMessage& start = session.start;
+    if (Status opened = open_device(session, environment); !opened) return opened;
     Result<std::unique_ptr<Heap>> heap = environment.open_heap();
     if (!heap) return std::unexpected(heap.error());
     session.heap = std::move(*heap);
     Result<Shell> shell = Shell::load(start.domain, start.kind, environment.dsp_directories, *session.heap);
     if (!shell) return std::unexpected(shell.error());
     session.shell.emplace(std::move(*shell));
-    const CallResult created = session.device->create_user(session.shell->bytes(), session.shell->fd(),
-                                                           process_attributes(start.kind, start.grant.attributes));
+    const CallResult created = [&] {
+        const InitGuard guard(*session.device);
+        return session.device->create_user(session.shell->fd(), session.shell->size(),
+                                           process_attributes(start.kind, start.grant.attributes));
+    }();
     if (created.ok()) return {};
-    std::string hint;
-    if (created.result == -1 && (created.os_error == ECONNREFUSED || created.os_error == EACCES))
-        hint =
-            "; the kernel refuses signed PDs on this node: ask for an unsigned one, or give the host the -secure node";
     const ErrorKind kind = created.gone()         ? ErrorKind::offline
                            : created.result == -1 ? ErrorKind::system
                                                   : ErrorKind::dsp;
     return fail(kind,
                 fmt::format("creating the {} PD on {}: {}{}", to_string(start.kind), session.device->node(),
-                            created.text(), hint),
+                            created.text(), session.device->advice(start.kind, created)),
                 created.os_error);
 }
 
 /// All of starting that can fail with a word for the client.
 Status bring_up(Session& session, Frame& frame, const HostEnvironment& environment) {
+    const PdKind kind = session.start.kind;
+    if (Status status = take_privileges(kind, environment); !status) return status;
     Result<FileTree> tree = make_tree(frame, session.start, environment);
     if (!tree) return std::unexpected(tree.error());
     if (Status status = create_pd(session, environment); !status) return status;
-    if (Status status = environment.drop_privileges(); !status) return status;
+    if (kind == PdKind::signed_user)
+        if (Status status = environment.drop_privileges(); !status) return status;
     session.listener_ended.emplace(session.loop, [&session] {
         const std::optional<ListenerEnd> end = session.listener->end();
         if (!end || session.end || !session.service) return;
@@ -203,7 +243,7 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
     session.link = std::make_unique<ControlLink>(
         session.loop, environment.control_path,
         ControlLink::Handlers{
-            [&session] { return session.describe(); }, [&session] { return session.service->counters(); },
+            [&session] { return session.describe(); }, [&session] { return session.counters(); },
             [finish](std::string reason) {
                 finish({ErrorKind::lost, "fastrpcd ended the session: " + reason, false});
             },
@@ -211,6 +251,13 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
                 finish({ErrorKind::lost, "fastrpcd does not accept the session: " + error.text, false});
             }});
     session.link->adopt(std::move(connection));
+    if (session.nodes) {
+        session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });
+        session.watch.emplace(session.loop, std::move(session.nodes), [&session](const discovery::NodeEvent& event) {
+            if (event.kind == discovery::NodeEvent::Kind::removed && event.node.path == session.device->node())
+                session.eviction->start(); // the listener's end then ends the session
+        });
+    }
     session.listener_ended->wake(); // it may have ended before there was anyone to explain it
     session.loop.run();
 }
@@ -256,7 +303,7 @@ HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
     const auto limit = Clock::now() + (session->by_signal ? environment.signal_limit : environment.end_limit);
     session->service->close(end);
     const bool clean = wind_down(*session, limit);
-    const ByeMessage bye{end.reason, session->service->counters()};
+    const ByeMessage bye{end.reason, session->counters(), clean ? 0 : session->lost_contexts()};
     if (clean) close_pd(*session); // first, so that "bye" means that the DSP's slot is free
     session->link->send_bye(bye);
     if (!clean) abandon(std::move(session));

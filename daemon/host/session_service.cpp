@@ -46,10 +46,10 @@ SessionService::SessionService(Loop& loop, Device& device, Heap& heap, const Rev
                                Generation generation, const Limits& limits, UniqueFd socket,
                                std::function<void(SessionEnd)> on_end) :
     reverse_(reverse),
-    buffers_(heap, limits), lanes_(loop, device, buffers_, modules_, generation, limits,
-                                   [this](std::string reason) {
-                                       this->end({ErrorKind::timeout, std::move(reason), false});
-                                   }),
+    buffers_(heap, device, limits), lanes_(loop, device, buffers_, modules_, generation, limits,
+                                           [this](std::string reason) {
+                                               this->end({ErrorKind::timeout, std::move(reason), false});
+                                           }),
     socket_(std::move(socket)), on_end_(std::move(on_end)) {
     // A client that does not read must not stop the loop.
     ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
@@ -165,7 +165,7 @@ Status SessionService::register_buffer(Frame& frame) {
 
 Status SessionService::reply_buffer(const Frame& frame, const Result<BufferTable::Added>& added, int share) {
     if (!added) return send_error(socket_.get(), frame.header, added.error());
-    const BufferReply reply{added->id, 0, added->size};
+    const BufferReply reply{added->id, added->needs_sync ? buffer_needs_sync : 0, added->size};
     return send_frame(socket_.get(), reply_to(frame), std::as_bytes(std::span(&reply, 1)),
                       std::span(&share, share >= 0 ? 1 : 0));
 }

@@ -3,15 +3,15 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <memory>
+#include <span>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <utility>
 
 namespace fastrpc::daemon {
 namespace {
 
-constexpr std::size_t page = 4096;
 // Newer kernels take 5 MiB, older ones 2 MiB and say EINVAL above.
 constexpr off_t largest_shell = 5 << 20;
 
@@ -71,24 +71,19 @@ Result<Shell> Shell::load(Domain domain, PdKind kind, const std::vector<std::str
 
     Shell shell;
     const auto size = static_cast<std::size_t>(info.st_size);
-    Result<UniqueFd> buffer = heap.allocate((size + page - 1) / page * page);
+    Result<UniqueFd> buffer = heap.allocate((size + page_size() - 1) / page_size() * page_size());
     if (!buffer) return std::unexpected(buffer.error());
     void* const base = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->get(), 0);
     if (base == MAP_FAILED) return fail_errno("mapping the shell's buffer", errno);
     shell.fd_ = std::move(*buffer);
-    shell.base_ = static_cast<std::byte*>(base);
     shell.size_ = size;
+    const auto unmap = [size](void* mapped) { ::munmap(mapped, size); };
+    const std::unique_ptr<void, decltype(unmap)> view(base, unmap);
     if (const Status status = heap.begin_write(shell.fd()); !status) return std::unexpected(status.error());
-    if (const Status status = read_all(file->get(), shell.bytes()); !status) return std::unexpected(status.error());
+    if (const Status status = read_all(file->get(), {static_cast<std::byte*>(base), size}); !status)
+        return std::unexpected(status.error());
     if (const Status status = heap.end_write(shell.fd()); !status) return std::unexpected(status.error());
     return shell;
 }
-
-Shell::~Shell() {
-    if (base_ != nullptr) ::munmap(base_, size_);
-}
-
-Shell::Shell(Shell&& other) noexcept :
-    fd_(std::move(other.fd_)), base_(std::exchange(other.base_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
 } // namespace fastrpc::daemon

@@ -6,8 +6,7 @@
 #include "daemon/device/heap.hpp"
 #include "ipc/domain.hpp"
 
-#include <cstddef>
-#include <span>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,25 +18,20 @@ std::string shell_name(Domain domain, PdKind kind);
 /// Process attributes of a new user PD: those of the grant and those that the kind is made of.
 std::uint32_t process_attributes(PdKind kind, std::uint32_t granted);
 
-/// A shell in a dma-buf, mapped from its offset 0. Keep it until the PD is gone: the driver remembers the fd number.
+/// A shell in a dma-buf. Keep it until the PD is gone: the driver remembers the fd number.
 class Shell {
 public:
     /// Looks in each directory for `<domain>/<name>`, then `<name>`. sdsp and mdsp do without a shell: empty. Otherwise
     /// ErrorKind::not_found names the directories; ErrorKind::invalid for a file that can't be a shell.
     static Result<Shell> load(Domain domain, PdKind kind, const std::vector<std::string>& directories, Heap& heap);
 
-    Shell() = default;
-    ~Shell();
-    Shell(Shell&& other) noexcept;
-    Shell& operator=(Shell&&) = delete;
-
-    [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {base_, size_}; }
+    /// -1 for none.
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+    [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
 private:
     UniqueFd fd_;
-    std::byte* base_ = nullptr;
-    std::size_t size_ = 0;
+    std::uint64_t size_ = 0;
 };
 
 } // namespace fastrpc::daemon

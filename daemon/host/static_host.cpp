@@ -2,12 +2,14 @@
 #include "base/log.hpp"
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/hosts.hpp"
+#include "daemon/host/node_watch.hpp"
 #include "daemon/host/static_run.hpp"
 
 #include <algorithm>
 #include <csignal>
 #include <fmt/core.h>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <sys/prctl.h>
 #include <time.h>
@@ -24,13 +26,16 @@ constexpr std::chrono::milliseconds first_delay = 100ms;
 constexpr std::chrono::milliseconds longest_delay = 30s;
 // A PD that served this long was well: the next failure is a new incident.
 constexpr auto stable_after = 30s;
+// For a node that is there and not ours to open, or when nobody can watch for one.
 constexpr auto node_retry = 1s;
 
 class StaticHost {
 public:
-    StaticHost(Domain domain, PdKind kind, const HostEnvironment& environment) :
-        domain_(domain), kind_(kind), environment_(environment), changed_(loop_, [this] { on_change(); }),
-        retry_(loop_, [this] { start(); }),
+    /// `privileged`: the process keeps what an init may need (keep_init_privilege()).
+    StaticHost(Domain domain, PdKind kind, const HostEnvironment& environment, bool privileged) :
+        domain_(domain), kind_(kind), environment_(environment), privileged_(privileged),
+        changed_(loop_, [this] { on_change(); }), retry_(loop_, [this] { start(); }),
+        eviction_(loop_, [this] { return !run_ || run_->interrupt(); }),
         link_(loop_, environment.control_path,
               {[this] { return describe(); }, [this] { return counters(); },
                [this](std::string reason) { stop("fastrpcd stopped the PD: " + reason, false); },
@@ -40,16 +45,25 @@ public:
     bool run() {
         const Loop::Source signal = loop_.on_signal(SIGTERM, [this] { stop("the host was told to stop", true); });
         link_.connect();
+        // Before the first look at the node, so that nothing happens unseen.
+        if (Result<std::unique_ptr<discovery::Watcher>> watcher = environment_.watch_nodes())
+            watch_.emplace(loop_, std::move(*watcher), [this](const discovery::NodeEvent& event) { on_node(event); });
+        else
+            log::warning("device nodes are asked for every second, not watched: " + watcher.error().text,
+                         {domain_field()});
         start();
+        // The run's thread has what its init needs; nobody else keeps it.
+        if (const Status dropped = environment_.drop_privileges(); !dropped) stop(dropped.error().text, false);
         loop_.run();
         const auto limit = Clock::now() + (by_signal_ ? environment_.signal_limit : environment_.end_limit);
         const bool clean = !run_ || run_->stop_by(limit);
+        const std::uint32_t lost = clean ? 0 : run_->lost_contexts();
         if (clean) run_.reset();
         if (!clean)
             log::error("the listener did not come back from the DSP: it costs a call context until the DSP restarts",
                        {domain_field()});
         state_ = PdState::stopped;
-        link_.send_bye({reason_, counters()});
+        link_.send_bye({reason_, counters(), lost});
         return clean;
     }
 
@@ -68,6 +82,9 @@ private:
         description.opened_us = opened_us_;
         description.node = node_;
         description.reason = reason_;
+        description.backend = facts_.backend;
+        description.profile = facts_.profile;
+        description.capabilities = facts_.capabilities;
         return description;
     }
 
@@ -78,6 +95,7 @@ private:
         counters.bytes_served = stats_.bytes_served.load(std::memory_order_relaxed);
         counters.files_missing = stats_.missing.count();
         counters.last_missing = stats_.missing.last();
+        counters.in_flight = run_ && !run_->state().over() ? 1 : 0; // the init or the listener
         return counters;
     }
 
@@ -91,10 +109,26 @@ private:
 
     void start() {
         run_.reset(); // over, else we would not be here
+        retry_.cancel();
+        node_came_ = node_left_ = false;
         if (state_ != PdState::waiting || reason_.empty())
             move_to(PdState::attaching, {}, attempts_ == 0 ? "starting" : "starting again");
         ++attempts_;
-        run_ = std::make_unique<StaticRun>(domain_, kind_, environment_, stats_, [this] { changed_.wake(); });
+        run_ = std::make_unique<StaticRun>(domain_, kind_, environment_, stats_, privileged_ && attempts_ == 1,
+                                           [this] { changed_.wake(); });
+    }
+
+    void on_node(const discovery::NodeEvent& event) {
+        if (event.node.domain != domain_) return;
+        const bool idle = (state_ == PdState::waiting || state_ == PdState::restarting) && run_ && run_->state().over();
+        if (event.kind != discovery::NodeEvent::Kind::removed) {
+            node_came_ = true;
+            if (idle) start();
+        } else if (run_ && event.node.path == run_->state().node) {
+            node_left_ = true;
+            if (state_ == PdState::restarting && idle) return start(); // to say that it is away
+            eviction_.start();
+        }
     }
 
     void on_change() {
@@ -107,7 +141,9 @@ private:
             return on_running(now);
         case StaticRun::Phase::no_node:
             move_to(PdState::waiting, {}, now.reason);
-            return retry_.set(node_retry);
+            if (node_came_) return start(); // while the run looked
+            if (now.worth_asking_again || !watch_) retry_.set(node_retry);
+            return;
         case StaticRun::Phase::ended:
             return on_ended(now);
         case StaticRun::Phase::permanent:
@@ -125,6 +161,7 @@ private:
         opened_us_ =
             static_cast<std::uint64_t>(wall.tv_sec) * 1'000'000U + static_cast<std::uint64_t>(wall.tv_nsec) / 1000U;
         running_since_ = Clock::now();
+        facts_ = now.facts;
         move_to(PdState::running, now.node, now.reason);
         if (const Status status = confine(); !status) stop(status.error().text, false);
     }
@@ -136,7 +173,12 @@ private:
                                      to_string(domain_), now.reason),
                          {domain_field(), {"FASTRPC_GENERATION", std::to_string(generation_)}});
         }
+        facts_ = {};
+        if (now.lacks_privilege && privileged_ && attempts_ > 1)
+            return stop("the kernel wants a privilege that was dropped after the first start: a new host has it again",
+                        false);
         move_to(PdState::restarting, {}, now.reason);
+        if (node_left_) return start(); // it comes back by itself
         retry_.set(jittered(delay_));
         delay_ = std::min(delay_ * 2, longest_delay);
     }
@@ -161,14 +203,19 @@ private:
     Domain domain_;
     PdKind kind_;
     const HostEnvironment& environment_;
+    bool privileged_;
     Loop loop_;
     Loop::Waker changed_;
     Loop::Timer retry_;
+    Eviction eviction_;
     ControlLink link_;
     ReverseStats stats_;
     PdState state_ = PdState::waiting;
     std::string node_;
     std::string reason_;
+    Facts facts_;
+    bool node_came_ = false; ///< since the run began
+    bool node_left_ = false; ///< the run's own, since it began
     std::uint64_t generation_ = 0;
     std::uint32_t restarts_ = 0;
     std::uint64_t opened_us_ = 0;
@@ -179,17 +226,19 @@ private:
     bool confined_ = false;
     bool by_signal_ = false;
     std::unique_ptr<StaticRun> run_;
+    std::optional<NodeWatch> watch_;
 };
 
 } // namespace
 
 HostExit run_static(Domain domain, PdKind kind, const HostEnvironment& environment) {
     ::prctl(PR_SET_NAME, fmt::format("frpc-{}-{}", to_string(domain), to_string(kind)).c_str());
-    if (const Status status = environment.drop_privileges(); !status) {
-        log::error(status.error().text);
+    const Result<bool> privileged = environment.keep_init_privilege();
+    if (!privileged) {
+        log::error(privileged.error().text);
         return HostExit::protocol;
     }
-    auto host = std::make_unique<StaticHost>(domain, kind, environment);
+    auto host = std::make_unique<StaticHost>(domain, kind, environment, *privileged);
     if (!host->run()) {
         // Its threads still use it; the caller ends the process.
         static std::mutex mutex;

@@ -1,5 +1,6 @@
 #include "daemon/host/static_run.hpp"
 
+#include "daemon/host/init_guard.hpp"
 #include "daemon/reverse/reverse_server.hpp"
 
 #include <cerrno>
@@ -13,6 +14,7 @@ namespace {
 constexpr std::uint32_t audio_heap_bytes = 3U << 20;
 
 CallResult initialise(Device& device, PdKind kind) {
+    const InitGuard guard(device);
     if (kind == PdKind::audio) return device.create_static("audiopd", audio_heap_bytes);
     return kind == PdKind::sensors ? device.attach_sensors() : device.attach_root();
 }
@@ -20,9 +22,9 @@ CallResult initialise(Device& device, PdKind kind) {
 } // namespace
 
 StaticRun::StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats,
-                     std::function<void()> changed) :
+                     bool privileged, std::function<void()> changed) :
     domain_(domain),
-    kind_(kind), environment_(environment), stats_(stats), changed_(std::move(changed)) {
+    kind_(kind), environment_(environment), stats_(stats), privileged_(privileged), changed_(std::move(changed)) {
     state_.reason = "attaching";
     thread_ = std::thread([this] { run(); });
 }
@@ -63,23 +65,32 @@ void StaticRun::run() {
 StaticRun::State StaticRun::live() {
     Result<std::unique_ptr<Device>> opened = environment_.open_device(domain_, kind_);
     if (!opened) {
-        const bool away = opened.error().kind == ErrorKind::offline;
-        return {away ? Phase::no_node : Phase::ended, {}, opened.error().text};
+        // Another driver's node may come that has this PD.
+        const bool away = opened.error().kind == ErrorKind::offline || opened.error().kind == ErrorKind::unsupported;
+        State state{away ? Phase::no_node : Phase::ended, {}, opened.error().text, {}};
+        state.worth_asking_again = opened.error().kind == ErrorKind::offline && opened.error().os_error != ENOENT;
+        return state;
     }
     Device& device = **opened;
     {
         const std::scoped_lock lock(mutex_);
         device_ = std::move(*opened);
         state_.node = device.node();
+        state_.facts = device.facts();
     }
     const CallResult attached = initialise(device, kind_);
+    if (privileged_)
+        if (const Status dropped = environment_.drop_privileges(); !dropped)
+            return {Phase::permanent, device.node(), dropped.error().text, {}};
     if (!attached.ok()) {
-        const std::string text =
-            fmt::format("attaching to the {} PD of {}: {}", to_string(kind_), to_string(domain_), attached.text());
+        const std::string text = fmt::format("attaching to the {} PD of {}: {}{}", to_string(kind_), to_string(domain_),
+                                             attached.text(), device.advice(kind_, attached));
         // The machine has no memory reserved for the audio PD's heap, and will not get any (USERSPACE 3.1).
         if (kind_ == PdKind::audio && attached.result == -1 && attached.os_error == ENOMEM)
-            return {Phase::permanent, device.node(), text + "; this machine reserves no remote heap for it"};
-        return {Phase::ended, device.node(), text};
+            return {Phase::permanent, device.node(), text + "; this machine reserves no remote heap for it", {}};
+        State state{Phase::ended, device.node(), text, {}};
+        state.lacks_privilege = attached.result == -1 && attached.os_error == EPERM;
+        return state;
     }
     return serve(device);
 }
@@ -87,7 +98,7 @@ StaticRun::State StaticRun::live() {
 StaticRun::State StaticRun::serve(Device& device) {
     FileTree tree(domain_);
     if (const Status status = add_directories(tree, environment_.dsp_directories); !status)
-        return {Phase::ended, device.node(), status.error().text};
+        return {Phase::ended, device.node(), status.error().text, {}};
     ReverseServer server(device, std::move(tree), stats_);
     // Registering needs a listener that serves, so it can't be done on this thread.
     std::thread registration;
@@ -98,13 +109,25 @@ StaticRun::State StaticRun::serve(Device& device) {
             up_ = true;
             state_ = {Phase::running, device.node(),
                       status ? "attached and serving"
-                             : "serving, but not for stray reverse calls: " + status.error().text};
+                             : "serving, but not for stray reverse calls: " + status.error().text,
+                      device.facts()};
             moved_.notify_all();
             changed_();
         });
     });
     if (registration.joinable()) registration.join();
-    return {Phase::ended, device.node(), end.text};
+    return {Phase::ended, device.node(), end.text, {}};
+}
+
+bool StaticRun::interrupt() {
+    const std::scoped_lock lock(mutex_);
+    return !device_ || device_->interrupt_waiters();
+}
+
+std::uint32_t StaticRun::lost_contexts() {
+    const std::scoped_lock lock(mutex_);
+    if (state_.over() || !device_ || !device_->facts().loses_contexts) return 0;
+    return ender_ && !ender_->finished_by(std::chrono::steady_clock::now()) ? 2 : 1;
 }
 
 bool StaticRun::stop_by(std::chrono::steady_clock::time_point limit) {

@@ -20,19 +20,23 @@ public:
     enum class Phase {
         attaching,
         running,
-        no_node,   ///< ended: nothing to attach to
+        no_node,   ///< ended: nothing to attach to, or nothing that has this PD
         ended,     ///< ended: worth another try
         permanent, ///< ended: this machine is not set up for this PD; trying again changes nothing
     };
     struct State {
         Phase phase = Phase::attaching;
-        std::string node;   ///< once it is open
-        std::string reason; ///< for people
+        std::string node;                ///< once it is open
+        std::string reason;              ///< for people
+        Facts facts;                     ///< of the node, as long as it is open
+        bool worth_asking_again = false; ///< of no_node: no news will come when it becomes usable
+        bool lacks_privilege = false;    ///< the kernel wants CAP_SYS_ADMIN for the init (KERNEL 2.6)
         [[nodiscard]] bool over() const noexcept { return phase > Phase::running; }
     };
 
-    /// Starts at once. `changed` is called on its threads after each change of state() and must be thread-safe.
-    StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats,
+    /// Starts at once. `privileged`: the thread inherits a privilege for the init and drops it afterwards. `changed` is
+    /// called on its threads after each change of state() and must be thread-safe.
+    StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats, bool privileged,
               std::function<void()> changed);
     /// Waits for the threads: only when state() is over, or after a stop_by() that succeeded.
     ~StaticRun();
@@ -42,6 +46,10 @@ public:
     [[nodiscard]] State state() const;
     /// Asks the DSP to end our PD and waits until `limit`; false when it did not end.
     bool stop_by(std::chrono::steady_clock::time_point limit);
+    /// The node is gone: a round of Device::interrupt_waiters().
+    bool interrupt();
+    /// Contexts that the DSP loses if the process ends now.
+    [[nodiscard]] std::uint32_t lost_contexts();
 
 private:
     void run();
@@ -53,6 +61,7 @@ private:
     PdKind kind_;
     const HostEnvironment& environment_;
     ReverseStats& stats_;
+    bool privileged_;
     std::function<void()> changed_;
     mutable std::mutex mutex_;
     std::condition_variable moved_;

@@ -63,7 +63,7 @@ ListenerEnd end_of(Symptom symptom, const CallResult& call, std::string_view wha
 }
 
 Argument argument(void* address, std::size_t length) {
-    return {length == 0 ? nullptr : address, length, -1};
+    return {length == 0 ? nullptr : address, length};
 }
 
 } // namespace

@@ -23,7 +23,7 @@ using Words = std::array<std::uint32_t, 2>;
 constexpr std::size_t loader_text = 256;
 
 Argument argument(void* address, std::size_t length) {
-    return {address, length, -1};
+    return {address, length};
 }
 
 /// Calls remotectl of the generation; on the old handle if this firmware has no new one.

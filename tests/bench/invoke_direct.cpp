@@ -26,7 +26,7 @@ int fail_with(const std::string& text) {
 Status create_pd(Device& device, const std::string& shell_file) {
     std::ifstream in(shell_file, std::ios::binary);
     const std::string shell{std::istreambuf_iterator<char>(in), {}};
-    const auto heap = open_dma_heap();
+    const auto heap = open_heap();
     if (!heap) return std::unexpected(heap.error());
     const auto buffer = (*heap)->allocate(8192);
     if (!buffer) return std::unexpected(buffer.error());
@@ -34,8 +34,7 @@ Status create_pd(Device& device, const std::string& shell_file) {
     if (mapped == MAP_FAILED || shell.empty() || shell.size() > 8192)
         return fail(ErrorKind::invalid, "no shell in " + shell_file);
     std::memcpy(mapped, shell.data(), shell.size());
-    const CallResult done =
-        device.create_user({static_cast<std::byte*>(mapped), shell.size()}, buffer->get(), attribute::unsigned_module);
+    const CallResult done = device.create_user(buffer->get(), shell.size(), attribute::unsigned_module);
     ::munmap(mapped, 8192);
     if (!done.ok()) return fail(ErrorKind::dsp, "creating the PD: " + done.text());
     return {};
@@ -74,8 +73,7 @@ int main(int argc, char** argv) {
     int code = module.ok() ? 0 : fail_with("opening the module: " + module.text);
     if (code == 0) {
         bench::EchoBuffer in{}, out{};
-        const std::array<Argument, 2> arguments{Argument{in.data(), in.size(), -1},
-                                                Argument{out.data(), out.size(), -1}};
+        const std::array<Argument, 2> arguments{Argument{in.data(), in.size()}, Argument{out.data(), out.size()}};
         code = bench::run_round(calls, in, out,
                                 [&] { return (*device)->invoke(module.handle, Scalars{0x02010100}, arguments).ok(); });
     }

@@ -4,11 +4,10 @@
 
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 namespace fastrpc::vdsp {
 namespace {
-
-constexpr std::uint64_t pd_mask = 15; // PD number in a context, KERNEL 1.11.2
 
 std::string_view to_string(PdPhase phase) {
     switch (phase) {
@@ -24,10 +23,6 @@ std::string_view to_string(PdPhase phase) {
     return "?";
 }
 
-bool is_kernels(const WireRequest& request) {
-    return request.handle == kernel_call::process_handle || request.handle == kernel_call::utilities_handle;
-}
-
 } // namespace
 
 std::unique_ptr<DspHalf> make_dsp(DspConfig config, Machine& machine, sd_event*) {
@@ -35,6 +30,8 @@ std::unique_ptr<DspHalf> make_dsp(DspConfig config, Machine& machine, sd_event*)
 }
 
 GuestOs::GuestOs(DspConfig config, Machine& machine) : config_(std::move(config)), machine_(machine) {
+    if (!config_.faults.empty())
+        if (const Status set = faults_.set(config_.faults); !set) throw std::invalid_argument(set.error().text);
     loop_.run([this] { start_pd(PdKind::root, "root"); });
 }
 
@@ -47,6 +44,11 @@ GuestOs::~GuestOs() {
 }
 
 void GuestOs::receive(const WireRequest& request) {
+    if (const auto fault = fault_of(request)) return commit(*fault, request);
+    pass(request);
+}
+
+void GuestOs::pass(const WireRequest& request) {
     if (is_kernels(request)) return kernel_call(request);
     const auto target = route(request);
     if (!target) return answered(request.context, target.error());
@@ -56,11 +58,16 @@ void GuestOs::receive(const WireRequest& request) {
 Woken GuestOs::converse(const WireRequest& request, std::span<const int> disturbances,
                         std::optional<std::chrono::steady_clock::time_point> deadline,
                         const std::function<bool()>& done) {
-    if (!is_kernels(request) && disturbances.size() <= max_disturbances) {
-        if (const auto target = route(request))
-            return target->process->converse(request, target->serial, disturbances, deadline, done);
+    if (const auto fault = fault_of(request)) {
+        commit(*fault, request);
+    } else if (is_kernels(request) || disturbances.size() > max_disturbances) {
+        pass(request);
+    } else if (const auto target = route(request); !target) {
+        answered(request.context, target.error());
+    } else {
+        return target->process->converse(request, target->serial, disturbances, deadline, done);
     }
-    return converse_by_waiting(*this, request, disturbances, deadline, done);
+    return wait_for_answer(disturbances, deadline, done);
 }
 
 std::expected<GuestOs::Target, std::int32_t> GuestOs::route(const WireRequest& request) {
@@ -102,6 +109,11 @@ void GuestOs::set_latency(std::uint32_t us) {
 }
 
 void GuestOs::answered(std::uint64_t context, std::int32_t result) {
+    if (const auto fault = faults_.take_mark(context)) return distort(*fault, context, result);
+    respond(context, result);
+}
+
+void GuestOs::respond(std::uint64_t context, std::int32_t result) {
     const WireResponse response{context, result, 0};
     machine_.respond(bytes_of(response));
 }
@@ -136,8 +148,11 @@ std::string GuestOs::status_json() {
                         {"calls", pd->process ? pd->process->calls() : 0},
                         {"reverse_calls", pd->process ? pd->process->reverse_calls() : 0}});
     }
-    const nlohmann::json status{
-        {"domain", fastrpc::to_string(config_.domain)}, {"pds", list}, {"crashes", crashes_}, {"calls", calls}};
+    const nlohmann::json status{{"domain", fastrpc::to_string(config_.domain)},
+                                {"pds", list},
+                                {"crashes", crashes_},
+                                {"calls", calls},
+                                {"faults", nlohmann::json::parse(faults_.status_json())}};
     // Names and URIs come from clients and need not be UTF-8.
     return status.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "vdsp/dsp/dsp.hpp"
+#include "vdsp/dsp/faults.hpp"
 #include "vdsp/dsp/guest_loop.hpp"
 #include "vdsp/dsp/guest_memory.hpp"
 #include "vdsp/dsp/pd_process.hpp"
@@ -26,6 +27,15 @@ namespace fastrpc::vdsp {
 
 /// Largest payload of a kernel call; the name and the attributes are the only parts of variable size.
 inline constexpr std::uint64_t max_kernel_payload = 64U << 10;
+
+/// PD number in a context, KERNEL 1.11.2, and what the numbers are.
+inline constexpr std::uint64_t pd_mask = 15;
+inline constexpr unsigned root_number = 0, user_number = 1, sensors_number = 2;
+
+/// Calls that the kernel itself makes.
+inline bool is_kernels(const WireRequest& request) noexcept {
+    return request.handle == kernel_call::process_handle || request.handle == kernel_call::utilities_handle;
+}
 
 enum class PdPhase { starting, running, ending, crashed };
 
@@ -59,9 +69,7 @@ public:
     void unmapped(std::uint64_t address) override;
     void set_latency(std::uint32_t us) override;
     std::string status_json() override;
-    Result<std::string> command(std::string_view) override {
-        return fail(ErrorKind::invalid, "the DSP knows no such command");
-    }
+    Result<std::string> command(std::string_view json) override;
 
     void answered(std::uint64_t context, std::int32_t result) override;
     void ready(PdProcess& process) override;
@@ -75,10 +83,20 @@ private:
     };
 
     // guest_os.cpp: routing.
+    void pass(const WireRequest& request);
+    void respond(std::uint64_t context, std::int32_t result);
     void answer_all(const std::vector<std::uint64_t>& contexts, std::int32_t result);
     /// Where a call of a client goes, or the code that answers it.
     std::expected<Target, std::int32_t> route(const WireRequest& request);
     void learn_sid(const WireRequest& request);
+
+    // committing.cpp: faults and commands.
+    std::optional<Fault> fault_of(const WireRequest& request);
+    void commit(const Fault& fault, const WireRequest& request);
+    void end_pd(const WireRequest& request, bool in_order);
+    std::shared_ptr<PdProcess> kernels_subject(const WireRequest& request);
+    void leave_in_order(const std::shared_ptr<PdProcess>& process);
+    void distort(const Fault& fault, std::uint64_t context, std::int32_t result);
 
     // pds.cpp: the life of PDs, on the loop.
     Pd* pd_of(const PdProcess& process);
@@ -117,7 +135,8 @@ private:
     std::uint64_t next_address_ = 0x20000000; ///< of what MMAP and MEM_MAP map on the DSP
     std::uint64_t crashes_ = 0;
     std::uint64_t past_calls_ = 0; ///< module calls of PDs that are gone
-    GuestLoop loop_;               ///< last: its tasks use all of the above
+    Faults faults_;
+    GuestLoop loop_; ///< last: its tasks use all of the above
 };
 
 } // namespace fastrpc::vdsp

@@ -135,16 +135,14 @@ std::vector<std::uint64_t> PdProcess::close_lines() {
 /// A thread that waits for the answer of one call and carries those that come on the call's line meanwhile.
 class PdProcess::Conversation {
 public:
-    /// `line` is null when somebody else reads it.
-    Conversation(PdProcess& pd, Line* line, std::uint64_t context, std::span<const int> disturbances) :
-        pd_(pd), line_(line), context_(context), watched_(1 + disturbances.size()) {
-        polled_[0] = {.fd = line != nullptr ? line->fd() : -1, .events = POLLIN, .revents = 0};
+    Conversation(PdProcess& pd, Line& line, std::uint64_t context, std::span<const int> disturbances) :
+        pd_(pd), line_(&line), context_(context), watched_(1 + disturbances.size()) {
+        polled_[0] = {.fd = line.fd(), .events = POLLIN, .revents = 0};
         for (std::size_t i = 0; i < disturbances.size(); ++i)
             polled_.at(i + 1) = {.fd = disturbances[i], .events = POLLIN, .revents = 0};
     }
 
     Woken wait(std::optional<Clock::time_point> deadline, const std::function<bool()>& done) {
-        if (line_ == nullptr && done()) return Woken::done;
         for (;;) {
             const int ready = poll(deadline);
             if (ready < 0 && errno == EINTR) continue;
@@ -203,7 +201,7 @@ private:
     }
 
     PdProcess& pd_;
-    Line* line_; ///< null: not ours to read
+    Line* line_; ///< null: not ours to read any more
     std::uint64_t context_;
     std::array<pollfd, 1 + max_disturbances> polled_;
     std::size_t watched_;
@@ -221,7 +219,8 @@ Woken PdProcess::converse(const WireRequest& request, std::uint64_t serial, std:
     } else if (!reads && !line->conversing) {
         loop_.arm(line->fd(), *line);
     }
-    return Conversation(*this, reads ? line : nullptr, request.context, disturbances).wait(deadline, done);
+    if (!reads) return wait_for_answer(disturbances, deadline, done);
+    return Conversation(*this, *line, request.context, disturbances).wait(deadline, done);
 }
 
 } // namespace fastrpc::vdsp

@@ -19,9 +19,6 @@ constexpr int bad_address = 0x83;     // AEE_EBADVA
 constexpr int no_such_process = 0x41; // AEE_ENOSUCHPROCESS
 constexpr std::uint64_t max_name = 128;
 constexpr std::int32_t page_list_bytes = 16;
-constexpr unsigned root_number = 0, user_number = 1, sensors_number = 2;
-constexpr std::uint64_t pd_mask = 15;
-
 std::int32_t bad_parameter() {
     return aee::on_dsp(aee::bad_parm);
 }

@@ -20,7 +20,9 @@ constexpr std::uint64_t huge = std::numeric_limits<std::uint64_t>::max();
 
 struct Plans : testing::Test {
     FakeHeap heap;
-    BufferTable buffers{heap, [] {
+    FakeDsp dsp;
+    std::unique_ptr<Device> device = dsp.open();
+    BufferTable buffers{heap, *device, [] {
                             Limits limits;
                             limits.buffers = 8;
                             limits.mapped_bytes = 64 * page;
@@ -61,25 +63,23 @@ TEST_F(Plans, inline_inputs_stay_in_the_datagram_and_outputs_are_zeroed) {
     const auto arguments = plan.arguments();
     ASSERT_EQ(arguments.size(), 4U);
     std::byte* const inputs = payload.data() + sizeof(InvokeRequest) + 4 * sizeof(ArgumentDescriptor);
-    EXPECT_EQ(arguments[0].address, inputs);
+    EXPECT_EQ(arguments[0].data, inputs);
     EXPECT_EQ(arguments[0].length, 3U);
-    EXPECT_EQ(arguments[1].address, inputs + 8);
-    EXPECT_EQ(arguments[2].address, outputs.bytes().data());
-    EXPECT_EQ(arguments[3].address, outputs.bytes().data() + 8);
-    for (const Argument& argument : arguments) EXPECT_EQ(argument.fd, -1);
+    EXPECT_EQ(arguments[1].data, inputs + 8);
+    EXPECT_EQ(arguments[2].data, outputs.bytes().data());
+    EXPECT_EQ(arguments[3].data, outputs.bytes().data() + 8);
+    for (const Argument& argument : arguments) EXPECT_EQ(argument.buffer, 0U);
     ASSERT_EQ(plan.outputs().size(), 24U);
     for (const std::byte byte : plan.outputs()) EXPECT_EQ(byte, std::byte{0});
 }
 
-TEST_F(Plans, a_buffer_becomes_an_address_in_its_mapping_and_its_fd) {
-    BufferTable::View view;
-    ASSERT_TRUE(buffers.pin(buffer, view));
-    buffers.unpin(buffer);
+TEST_F(Plans, a_buffer_stays_an_id_and_an_offset) {
     std::vector<std::byte> payload = invoke(1, 1).buffer(buffer, 0, page).buffer(buffer, page, page).payload();
     ASSERT_TRUE(plan.prepare(payload));
-    EXPECT_EQ(plan.arguments()[0].address, view.base);
-    EXPECT_EQ(plan.arguments()[1].address, view.base + page);
-    EXPECT_EQ(plan.arguments()[0].fd, view.fd);
+    EXPECT_EQ(plan.arguments()[0].buffer, buffer);
+    EXPECT_EQ(plan.arguments()[0].offset, 0U);
+    EXPECT_EQ(plan.arguments()[1].buffer, buffer);
+    EXPECT_EQ(plan.arguments()[1].offset, page);
     EXPECT_EQ(plan.arguments()[1].length, page);
     EXPECT_EQ(plan.bytes(), 2 * page);
     EXPECT_TRUE(plan.outputs().empty());
@@ -100,9 +100,9 @@ TEST_F(Plans, an_empty_argument_maps_and_copies_nothing) {
         invoke(2, 1).buffer(buffer, 2 * page, 0).inline_input("").inline_output(0).payload();
     ASSERT_TRUE(plan.prepare(payload));
     for (const Argument& argument : plan.arguments()) {
-        EXPECT_EQ(argument.address, nullptr);
+        EXPECT_EQ(argument.data, nullptr);
         EXPECT_EQ(argument.length, 0U);
-        EXPECT_EQ(argument.fd, -1);
+        EXPECT_EQ(argument.buffer, 0U);
     }
 }
 
@@ -121,6 +121,13 @@ TEST_F(Plans, all_510_arguments_fit) {
 TEST_F(Plans, inline_bytes_are_exactly_what_is_allowed) {
     std::vector<std::byte> payload =
         invoke(1, 1).inline_input(std::string(max_inline, 'x')).inline_output(max_inline).payload();
+    EXPECT_TRUE(plan.prepare(payload));
+}
+
+TEST_F(Plans, ranges_of_different_buffers_do_not_meet) {
+    const std::uint32_t other = add_buffer();
+    std::vector<std::byte> payload =
+        invoke(2, 1).buffer(other, 0, page).buffer(buffer, 0, page).buffer(other, page, page).payload();
     EXPECT_TRUE(plan.prepare(payload));
 }
 

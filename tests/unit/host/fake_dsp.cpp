@@ -4,47 +4,76 @@
 #include "ipc/pack.hpp"
 
 #include <cstring>
+#include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace fastrpc::daemon {
 namespace {
 
 void put(const Argument& output, std::span<const std::byte> bytes) {
     const std::size_t size = std::min<std::size_t>(output.length, bytes.size());
-    if (size > 0) std::memcpy(output.address, bytes.data(), size);
+    if (size > 0) std::memcpy(output.data, bytes.data(), size);
 }
 
 CallResult sum(Scalars scalars, std::span<const Argument> arguments) {
     unsigned total = 0;
     for (std::size_t i = 0; i < scalars.in_buffers(); ++i)
-        for (std::size_t at = 0; arguments[i].fd == -1 && at < arguments[i].length; ++at)
-            total += std::to_integer<unsigned>(static_cast<const std::byte*>(arguments[i].address)[at]);
+        for (std::size_t at = 0; arguments[i].buffer == 0 && at < arguments[i].length; ++at)
+            total += std::to_integer<unsigned>(static_cast<const std::byte*>(arguments[i].data)[at]);
     for (std::size_t i = scalars.in_buffers(); i < arguments.size(); ++i)
-        if (arguments[i].fd == -1 && arguments[i].length > 0)
-            std::memset(arguments[i].address, static_cast<int>(total & 255U), arguments[i].length);
+        if (arguments[i].buffer == 0 && arguments[i].length > 0)
+            std::memset(arguments[i].data, static_cast<int>(total & 255U), arguments[i].length);
     return {};
 }
 
 } // namespace
 
-class FakeDevice final : public Device {
+class FakeDevice final : public DeviceStub {
 public:
-    explicit FakeDevice(FakeDsp& dsp) : dsp_(dsp) { ++dsp_.devices; }
+    explicit FakeDevice(FakeDsp& dsp) : DeviceStub(dsp.node), dsp_(dsp) {
+        facts_ = dsp.facts;
+        const std::scoped_lock lock(dsp.mutex_);
+        dsp.buffers_.clear();
+        ++dsp_.devices;
+    }
     ~FakeDevice() override { --dsp_.devices; }
-    const std::string& node() const noexcept override { return node_; }
     CallResult attach_root() override { return initialise("root"); }
     CallResult attach_sensors() override { return initialise("sensors"); }
     CallResult create_static(std::string_view name, std::uint32_t heap_bytes) override {
         return initialise("static " + std::string(name) + " " + std::to_string(heap_bytes));
     }
-    CallResult create_user(std::span<std::byte> shell, int, std::uint32_t attributes) override {
-        dsp_.shell.assign(shell.begin(), shell.end());
+    CallResult create_user(int shell, std::uint64_t shell_bytes, std::uint32_t attributes) override {
+        dsp_.shell.resize(shell_bytes);
+        EXPECT_EQ(::pread(shell, dsp_.shell.data(), shell_bytes, 0), static_cast<ssize_t>(shell_bytes));
         dsp_.attributes = attributes;
         return initialise("user");
     }
+    std::string advice(PdKind, const CallResult&) const override { return dsp_.advice; }
+    Status map_buffer(std::uint32_t id, int fd) override {
+        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        EXPECT_TRUE(copy);
+        const std::scoped_lock lock(dsp_.mutex_);
+        EXPECT_TRUE(dsp_.buffers_.emplace(id, std::move(copy)).second);
+        ++dsp_.mapped;
+        return {};
+    }
+    Status unmap_buffer(std::uint32_t id) override {
+        if (dsp_.keeps_buffers) return fail(ErrorKind::busy, "the DSP has it");
+        const std::scoped_lock lock(dsp_.mutex_);
+        EXPECT_EQ(dsp_.buffers_.erase(id), 1U);
+        --dsp_.mapped;
+        return {};
+    }
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
         return dsp_.invoke(handle, scalars, arguments);
+    }
+    bool interrupt_waiters() noexcept override {
+        if (++dsp_.interrupts < 2) return false;
+        dsp_.die({-1, ENODEV});
+        return true;
     }
 
 private:
@@ -53,8 +82,12 @@ private:
         return dsp_.init_result;
     }
     FakeDsp& dsp_;
-    std::string node_ = "/dev/fastrpc-fake";
 };
+
+int FakeDsp::memory(std::uint32_t buffer) {
+    const std::scoped_lock lock(mutex_);
+    return buffers_.at(buffer).get();
+}
 
 std::unique_ptr<Device> FakeDsp::open() {
     return std::make_unique<FakeDevice>(*this);
@@ -100,7 +133,7 @@ CallResult FakeDsp::park() {
 }
 
 CallResult FakeDsp::open_module(std::span<const Argument> arguments) {
-    const std::string uri(static_cast<const char*>(arguments[1].address));
+    const std::string uri(static_cast<const char*>(arguments[1].data));
     std::uint32_t handle = 0;
     std::int32_t dl_error = 0;
     std::string_view text;

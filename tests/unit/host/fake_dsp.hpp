@@ -4,6 +4,7 @@
 
 #include "daemon/device/device.hpp"
 #include "daemon/device/heap.hpp"
+#include "tests/unit/device/device_stub.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -51,6 +52,10 @@ public:
     CallResult init_result;
     CallResult listener_up; ///< of init2
     bool ignores_exit = false;
+    std::atomic<bool> keeps_buffers = false;                                 ///< as shared ones
+    Facts facts{"misc", "a fake", true, true, true, unknown_capabilities()}; ///< of devices that are opened from now on
+    std::string advice;                                                      ///< after a failed init
+    std::string node = "/dev/fastrpc-fake";
 
     // What happened.
     std::string init;             ///< "user", "root", ...
@@ -60,6 +65,8 @@ public:
     std::atomic<int> invokes = 0; ///< of modules
     std::atomic<int> devices = 0; ///< open now
     std::atomic<int> registrations = 0;
+    std::atomic<int> interrupts = 0; ///< rounds; the second gets everybody out
+    std::atomic<int> mapped = 0;     ///< buffers known now
 
     /// The PD dies: the listener and parked calls come back with `code`.
     void die(CallResult code);
@@ -72,6 +79,8 @@ public:
     void wait_for_hanging(int count);
 
     std::unique_ptr<Device> open();
+    /// Fd of a buffer that is known now.
+    int memory(std::uint32_t buffer);
 
 private:
     friend class FakeDevice;
@@ -81,6 +90,7 @@ private:
     CallResult open_module(std::span<const Argument> arguments);
 
     std::mutex mutex_;
+    std::map<std::uint32_t, UniqueFd> buffers_;
     std::condition_variable changed_;
     bool dead_ = false;
     CallResult death_;

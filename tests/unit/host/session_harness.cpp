@@ -120,7 +120,17 @@ SessionHarness::SessionHarness() {
         heap = made.get();
         return made;
     };
-    environment.drop_privileges = []() -> Status { return {}; };
+    environment.keep_init_privilege = [this]() -> Result<bool> {
+        privileges.push_back("keep");
+        return true;
+    };
+    environment.drop_privileges = [this]() -> Status {
+        privileges.push_back(dsp.devices == 0 ? "drop before open" : dsp.init.empty() ? "drop before init" : "drop");
+        return {};
+    };
+    environment.watch_nodes = [this] {
+        return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
+    };
     environment.enter_sandbox = [this](bool may_open) -> Status {
         EXPECT_FALSE(may_open);
         ++sandboxes;

@@ -7,6 +7,7 @@
 #include "ipc/control.hpp"
 #include "ipc/frame.hpp"
 #include "ipc/lane.hpp"
+#include "tests/unit/discovery/fake_machine.hpp"
 
 #include <array>
 #include <filesystem>
@@ -119,6 +120,8 @@ protected:
     HostEnvironment environment;
     StartMessage message;
     int sandboxes = 0;
+    std::vector<std::string> privileges; ///< what became of them, in order
+    discovery::test::FakeMachine machine;
     std::optional<Peer> control;
     std::optional<Peer> session;
 

@@ -149,11 +149,13 @@ TEST_F(Session, buffers_are_shared_between_client_and_dsp_without_the_host) {
     const auto buffer = read_as<BufferReply>(reply->payload);
     EXPECT_EQ(buffer.size, 8192U);
     ASSERT_EQ(::pwrite(reply->fds[0].get(), "from the client", 15, 4096), 15);
-    dsp.method = [](std::uint32_t, Scalars, std::span<const Argument> arguments) -> CallResult {
+    EXPECT_EQ(buffer.flags, 0U); // a memory file: nothing to sync
+    dsp.method = [this](std::uint32_t, Scalars, std::span<const Argument> arguments) -> CallResult {
         char text[15] = {};
-        EXPECT_EQ(::pread(arguments[0].fd, text, sizeof text, 4096), 15);
+        const int memory = dsp.memory(arguments[0].buffer);
+        EXPECT_EQ(::pread(memory, text, sizeof text, static_cast<off_t>(arguments[0].offset)), 15);
         EXPECT_EQ(std::string_view(text, 15), "from the client");
-        EXPECT_EQ(::pwrite(arguments[0].fd, "from the dsp", 12, 0), 12);
+        EXPECT_EQ(::pwrite(memory, "from the dsp", 12, static_cast<off_t>(arguments[1].offset)), 12);
         return {};
     };
     auto [lane, module] = open_calling();
@@ -171,7 +173,7 @@ TEST_F(Session, buffers_are_shared_between_client_and_dsp_without_the_host) {
 TEST_F(Session, outputs_come_also_with_a_failure_of_the_dsp) {
     start_ready();
     dsp.method = [](std::uint32_t, Scalars, std::span<const Argument> arguments) -> CallResult {
-        std::memset(arguments[0].address, 0x5A, 4);
+        std::memset(arguments[0].data, 0x5A, 4);
         return {aee::on_dsp(aee::bad_parm), 0};
     };
     auto [lane, module] = open_calling();

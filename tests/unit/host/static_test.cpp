@@ -15,11 +15,18 @@ class StaticPd : public testing::Test {
 protected:
     StaticPd() {
         environment.open_device = [this](Domain, PdKind) -> Result<std::unique_ptr<Device>> {
-            if (away) return fail(ErrorKind::offline, "no node for adsp");
+            if (away) return fail(ErrorKind::offline, "no node for adsp", ENOENT);
             dsp.revive();
             return dsp.open();
         };
-        environment.drop_privileges = []() -> Status { return {}; };
+        environment.keep_init_privilege = [this]() -> Result<bool> { return has_privilege; };
+        environment.drop_privileges = [this]() -> Status {
+            ++drops;
+            return {};
+        };
+        environment.watch_nodes = [this] {
+            return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
+        };
         environment.enter_sandbox = [this](bool may_open) -> Status {
             EXPECT_TRUE(may_open);
             ++sandboxes;
@@ -75,6 +82,9 @@ protected:
 
     FakeDsp dsp;
     std::atomic<bool> away = false;
+    bool has_privilege = false;
+    std::atomic<int> drops = 0;
+    discovery::test::FakeMachine machine;
     int sandboxes = 0;
     Scratch scratch;
     HostEnvironment environment;
@@ -95,6 +105,9 @@ TEST_F(StaticPd, attaches_serves_and_registers_for_stray_reverse_calls) {
     EXPECT_EQ(running.session_id, 0U);
     EXPECT_EQ(running.generation, 1U);
     EXPECT_EQ(running.node, "/dev/fastrpc-fake");
+    EXPECT_EQ(running.backend, "misc");
+    EXPECT_EQ(running.profile, "a fake");
+    EXPECT_EQ(running.capabilities, unknown_capabilities());
     EXPECT_EQ(dsp.init, "root");
     EXPECT_EQ(dsp.registrations, 1);
     EXPECT_NE(stop().find("done"), std::string::npos);
@@ -138,6 +151,7 @@ TEST_F(StaticPd, waits_for_a_node_that_is_away) {
     EXPECT_EQ(waiting.state, PdState::waiting);
     EXPECT_EQ(waiting.reason, "no node for adsp");
     away = false;
+    machine.add_node("fastrpc-adsp-secure");
     EXPECT_EQ(until(PdState::running).generation, 1U);
 }
 

@@ -29,7 +29,9 @@ Limits limits(std::uint32_t buffers, std::uint64_t bytes) {
 
 struct Buffers : testing::Test {
     FakeHeap heap;
-    BufferTable table{heap, limits(4, 16 * page)};
+    FakeDsp dsp;
+    std::unique_ptr<Device> device = dsp.open();
+    BufferTable table{heap, *device, limits(4, 16 * page)};
 
     std::uint32_t add(std::uint64_t size) {
         UniqueFd share;
@@ -57,47 +59,34 @@ TEST_F(Buffers, a_stale_id_never_names_a_later_buffer) {
         const std::uint32_t id = add(page);
         EXPECT_TRUE(seen.insert(id).second);
         ASSERT_TRUE(table.free(id));
-        BufferTable::View view;
-        EXPECT_FALSE(table.pin(id, view));
+        std::uint64_t size = 0;
+        EXPECT_FALSE(table.pin(id, size));
         EXPECT_EQ(table.free(id).error().kind, ErrorKind::not_found);
     }
     EXPECT_EQ(table.count(), 0U);
     EXPECT_EQ(table.bytes(), 0U);
 }
 
-TEST_F(Buffers, fd_numbers_never_come_back_in_a_session) {
-    int last = 0;
-    for (int i = 0; i < 50; ++i) {
-        const std::uint32_t id = add(page);
-        BufferTable::View view;
-        ASSERT_TRUE(table.pin(id, view));
-        EXPECT_GT(view.fd, last);
-        last = view.fd;
-        table.unpin(id);
-        ASSERT_TRUE(table.free(id));
-    }
-}
-
 TEST_F(Buffers, unknown_ids_find_nothing) {
     add(page);
-    BufferTable::View view;
+    std::uint64_t size = 0;
     for (const std::uint32_t id : {0U, 1U, 4095U, 4096U * 7, 0xFFFFFFFFU}) {
-        EXPECT_FALSE(table.pin(id, view)) << id;
+        EXPECT_FALSE(table.pin(id, size)) << id;
         EXPECT_EQ(table.free(id).error().kind, ErrorKind::not_found) << id;
     }
 }
 
 TEST_F(Buffers, a_buffer_in_use_is_not_freed) {
     const std::uint32_t id = add(page);
-    BufferTable::View view;
-    ASSERT_TRUE(table.pin(id, view));
-    ASSERT_TRUE(table.pin(id, view));
+    std::uint64_t size = 0;
+    ASSERT_TRUE(table.pin(id, size));
+    ASSERT_TRUE(table.pin(id, size));
     table.unpin(id);
     EXPECT_EQ(table.free(id).error().kind, ErrorKind::busy);
-    EXPECT_NE(::fcntl(view.fd, F_GETFD), -1);
+    EXPECT_EQ(dsp.mapped, 1);
     table.unpin(id);
     EXPECT_TRUE(table.free(id));
-    EXPECT_EQ(::fcntl(view.fd, F_GETFD), -1);
+    EXPECT_EQ(dsp.mapped, 0);
 }
 
 TEST_F(Buffers, the_grant_bounds_their_number_and_their_bytes) {
@@ -137,9 +126,9 @@ TEST_F(Buffers, a_registered_buffer_is_charged_whole_and_used_as_claimed) {
     ASSERT_TRUE(added);
     EXPECT_EQ(added->size, page + 1);
     EXPECT_EQ(table.bytes(), 4 * page);
-    BufferTable::View view;
-    ASSERT_TRUE(table.pin(added->id, view));
-    EXPECT_EQ(view.size, page + 1);
+    std::uint64_t size = 0;
+    ASSERT_TRUE(table.pin(added->id, size));
+    EXPECT_EQ(size, page + 1);
     table.unpin(added->id);
 }
 
@@ -159,18 +148,28 @@ TEST_F(Buffers, bytes_that_can_not_be_mapped_can_not_be_claimed) {
     EXPECT_TRUE(table.adopt(std::move(*fd), page));
 }
 
-TEST_F(Buffers, the_host_has_no_view_of_the_data) {
+TEST_F(Buffers, what_the_dsp_still_has_is_not_freed) {
     const std::uint32_t id = add(page);
-    BufferTable::View view;
-    ASSERT_TRUE(table.pin(id, view));
-    // A system call reads through the mapping as we would: it must fault.
+    dsp.keeps_buffers = true;
+    EXPECT_EQ(table.free(id).error().kind, ErrorKind::busy);
+    std::uint64_t size = 0;
+    ASSERT_TRUE(table.pin(id, size)); // nothing changed
+    table.unpin(id);
+    EXPECT_EQ(table.count(), 1U);
+    dsp.keeps_buffers = false;
+    EXPECT_TRUE(table.free(id));
+    EXPECT_EQ(dsp.mapped, 0);
+}
+
+TEST_F(Buffers, a_memory_file_that_stands_for_a_dma_buf_needs_no_sync) {
+    UniqueFd share;
+    EXPECT_FALSE(table.allocate(page, share)->needs_sync);
+    // A pipe's end has no seals, as a real dma-buf.
     int pipe[2];
     ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
     const UniqueFd in(pipe[0]);
     const UniqueFd out(pipe[1]);
-    EXPECT_EQ(::write(out.get(), view.base, 1), -1);
-    EXPECT_EQ(errno, EFAULT);
-    table.unpin(id);
+    EXPECT_TRUE(needs_sync(in.get()));
 }
 
 TEST_F(Buffers, pins_and_frees_of_many_threads_never_meet) {
@@ -182,10 +181,10 @@ TEST_F(Buffers, pins_and_frees_of_many_threads_never_meet) {
         callers.emplace_back([&] {
             while (!stop) {
                 const std::uint32_t id = current;
-                BufferTable::View view;
-                if (!table.pin(id, view)) continue;
+                std::uint64_t size = 0;
+                if (!table.pin(id, size)) continue;
                 ++pinned;
-                EXPECT_NE(::fcntl(view.fd, F_GETFD), -1); // open as long as we hold it
+                EXPECT_EQ(dsp.mapped, 1); // known as long as we hold it
                 table.unpin(id);
                 std::this_thread::yield(); // or nobody could ever free it
             }

@@ -3,16 +3,15 @@
 // Everything happens on the thread of the caller, so tests are a straight line. A script that is used up ends the PD.
 #pragma once
 
-#include "daemon/device/device.hpp"
 #include "ipc/aee.hpp"
 #include "ipc/pack.hpp"
+#include "tests/unit/device/device_stub.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <deque>
 #include <functional>
 #include <gtest/gtest.h>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -39,7 +38,7 @@ inline Bytes bytes_of(std::string_view text) {
     return {run.begin(), run.end()};
 }
 
-class FakeDsp final : public daemon::Device {
+class FakeDsp final : public daemon::DeviceStub {
 public:
     /// A reverse call, or the failure of the next2 that would have brought it.
     struct Step {
@@ -76,18 +75,10 @@ public:
     std::vector<Forward> forwards; ///< init2 included, next2 and get_in_bufs2 not
     unsigned fetches = 0;
 
-    [[nodiscard]] const std::string& node() const noexcept override { return node_; }
-    daemon::CallResult attach_root() override { throw std::logic_error("not used"); }
-    daemon::CallResult attach_sensors() override { throw std::logic_error("not used"); }
-    daemon::CallResult create_static(std::string_view, std::uint32_t) override { throw std::logic_error("not used"); }
-    daemon::CallResult create_user(std::span<std::byte>, int, std::uint32_t) override {
-        throw std::logic_error("not used");
-    }
-
     daemon::CallResult invoke(std::uint32_t handle, Scalars scalars,
                               std::span<const daemon::Argument> arguments) override {
         EXPECT_EQ(arguments.size(), scalars.arguments());
-        for (const auto& argument : arguments) EXPECT_EQ(argument.fd, -1);
+        for (const auto& argument : arguments) EXPECT_EQ(argument.buffer, 0U);
         const std::uint32_t base = listener == 7 ? 0x02000000 : 0;
         if (handle == listener && scalars.word == 0x04020200 + base) return next2(arguments);
         if (handle == listener && scalars.word == 0x05010200 + base) return get_in_bufs2(arguments);
@@ -116,12 +107,12 @@ public:
 
 private:
     static Bytes copy(const daemon::Argument& argument) {
-        const auto* from = static_cast<const std::byte*>(argument.address);
+        const auto* from = static_cast<const std::byte*>(argument.data);
         return argument.length == 0 ? Bytes{} : Bytes(from, from + argument.length);
     }
     static void fill(const daemon::Argument& to, std::span<const std::byte> from) {
         ASSERT_LE(from.size(), to.length);
-        if (!from.empty()) std::memcpy(to.address, from.data(), from.size());
+        if (!from.empty()) std::memcpy(to.data, from.data(), from.size());
     }
 
     daemon::CallResult next2(std::span<const daemon::Argument> arguments) {
@@ -174,7 +165,6 @@ private:
         return {};
     }
 
-    std::string node_ = "fake";
     std::uint32_t context_ = first_context - 1;
     Bytes blob_;
 };

@@ -2,6 +2,7 @@
 #include "daemon/reverse/remotectl.hpp"
 #include "daemon/reverse/reverse_server.hpp"
 #include "ipc/aee.hpp"
+#include "tests/unit/device/device_stub.hpp"
 
 #include <cerrno>
 #include <gtest/gtest.h>
@@ -15,22 +16,16 @@ using namespace fastrpc::daemon;
 namespace {
 
 // Copies a MiB to every inline output, as the driver's copy_to_user would, and tells what the ioctl then tells.
-class OverrunningDevice : public Device {
+class OverrunningDevice : public DeviceStub {
 public:
-    [[nodiscard]] const std::string& node() const noexcept override { return node_; }
-    CallResult attach_root() override { return {}; }
-    CallResult attach_sensors() override { return {}; }
-    CallResult create_static(std::string_view, std::uint32_t) override { return {}; }
-    CallResult create_user(std::span<std::byte>, int, std::uint32_t) override { return {}; }
-
     CallResult invoke(std::uint32_t, Scalars scalars, std::span<const Argument> arguments) override {
         bool faulted = false;
         for (const Argument& output : arguments.subspan(scalars.in_buffers())) {
-            if (output.length == 0 || output.fd >= 0) continue;
+            if (output.length == 0 || output.buffer != 0) continue;
             ++outputs;
             const std::vector<std::byte> flood(1U << 20, std::byte{0xFF});
             const iovec from{const_cast<std::byte*>(flood.data()), flood.size()};
-            const iovec to{output.address, flood.size()};
+            const iovec to{output.data, flood.size()};
             const ssize_t copied = ::process_vm_writev(::getpid(), &from, 1, &to, 1, 0);
             faulted = faulted || copied < static_cast<ssize_t>(flood.size());
             stopped = stopped && copied < static_cast<ssize_t>(flood.size());
@@ -40,9 +35,6 @@ public:
 
     unsigned outputs = 0;
     bool stopped = true; ///< no copy went through whole
-
-private:
-    std::string node_ = "overrunning";
 };
 
 } // namespace

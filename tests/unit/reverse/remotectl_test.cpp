@@ -22,8 +22,8 @@ CallResult answer(Outputs outputs, std::initializer_list<std::uint32_t> words, s
     EXPECT_EQ(outputs.size(), 2U);
     EXPECT_EQ(outputs[0].length, bytes.size());
     EXPECT_GE(outputs[1].length, text.size());
-    std::memcpy(outputs[0].address, bytes.data(), bytes.size());
-    std::memcpy(outputs[1].address, text.data(), text.size());
+    std::memcpy(outputs[0].data, bytes.data(), bytes.size());
+    std::memcpy(outputs[1].data, text.data(), text.size());
     return {};
 }
 

@@ -175,7 +175,7 @@ protected:
     int run(const char* scenario) { return wait(spawn(scenario)); }
 
     nlohmann::json status(const char* domain = "cdsp") {
-        const auto text = command(socket, "status");
+        const auto text = command(socket, R"({"command": "status"})");
         EXPECT_TRUE(text) << text.error().text;
         const auto all = nlohmann::json::parse(text ? *text : "{}");
         for (const auto& one : all["domains"])
@@ -299,7 +299,7 @@ TEST_F(Shim, a_program_that_is_done_leaves_nothing) {
 
 TEST_F(Shim, commands_reach_the_dsps) {
     EXPECT_EQ(status()["slots"], 14);
-    EXPECT_TRUE(command(socket, "latency 90"));
+    EXPECT_TRUE(command(socket, R"({"command": "latency", "us": 90})"));
     EXPECT_EQ(status("adsp")["dsp"]["latency_us"], 90);
     EXPECT_FALSE(command(socket, "latency x"));
     EXPECT_FALSE(command(socket, "dance"));

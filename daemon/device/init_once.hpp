@@ -1,0 +1,26 @@
+// Exactly one init per open file (design 12.2): drivers accept a second, which changes what the file is (KERNEL 1.7).
+#pragma once
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+
+namespace fastrpc::daemon {
+
+class InitOnce {
+public:
+    /// Throws std::logic_error at the second call, whatever became of the first.
+    void claim(const std::string& node) {
+        if (claimed_.exchange(true)) throw std::logic_error("a second init on " + node);
+    }
+
+private:
+    std::atomic<bool> claimed_ = false;
+};
+
+/// Handles of the DSP that belong to the kernel (KERNEL 0.2): process groups and utilities.
+constexpr bool is_kernel_handle(unsigned handle) noexcept {
+    return handle == 1 || handle == 2;
+}
+
+} // namespace fastrpc::daemon
