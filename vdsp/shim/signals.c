@@ -4,8 +4,8 @@
  * The shim's wait fails with EINTR either way, and the handler has run then, unseen. As long as all handlers that can
  * run agree, their flags decide. Where they differ, the wait happens with all signals blocked, beside a signalfd: so
  * the pending signal is seen before its handler runs. Limits: a program that changes handlers by raw system calls is
- * noticed at its first interrupted call alone (that one ends with EINTR), and while waits are of the second kind,
- * SIGSTOP does not make a call start over.
+ * noticed at its first interrupted call alone (that one ends with EINTR); while waits are of the second kind, SIGSTOP
+ * does not make a call start over; a handler that runs between the request and the wait interrupts nothing.
  */
 #include "shim.h"
 

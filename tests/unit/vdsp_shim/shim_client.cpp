@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <poll.h>
 #include <string>
 #include <string_view>
@@ -498,6 +499,15 @@ void on(
     action.sa_flags = flags;
     CHECK(sigaction(number, &action, nullptr) == 0);
 }
+// A handler that runs before the wait has begun interrupts nothing.
+void until_waiting(pid_t thread) {
+    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/syscall";
+    for (;;) {
+        std::ifstream file(path);
+        long number = -1;
+        if (file >> number && (number == SYS_recvmsg || number == SYS_ppoll)) return;
+    }
+}
 // Blocks in the DSP, while another thread sends this one `signals` and then lets the calls go.
 int signalled(int fd, const std::vector<int>& signals, bool release = true) {
     const pid_t process = getpid();
@@ -506,6 +516,7 @@ int signalled(int fd, const std::vector<int>& signals, bool release = true) {
         bool asleep = false;
         for (const int signal : signals) {
             CHECK(asleep || invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
+            until_waiting(self);
             CHECK(syscall(SYS_tgkill, process, self, signal) == 0);
             asleep = signal == SIGWINCH; // which wakes nobody
         }
@@ -547,16 +558,16 @@ void told_apart() {
     CHECK(signalled(fd, {SIGWINCH, SIGUSR1}) == 0 && first == 3); // nobody notices the one: two more, once more
     CHECK(echoes(fd, 8));
 }
-void stopped() {
+void stopped() { // and goes on when the test lets it
     const int fd = device();
-    std::thread waker([&] {
+    const pid_t self = getpid();
+    std::thread stopper([&] {
         CHECK(invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
-        CHECK(kill(getpid(), SIGSTOP) == 0); // the test lets us go on
-        CHECK(invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
-        CHECK(invoke(fd, unblock, 0, 0, {}) == 0);
+        until_waiting(self);
+        CHECK(kill(self, SIGSTOP) == 0);
     });
     CHECK(invoke(fd, block, 0, 0, {}) == 0);
-    waker.join();
+    stopper.join();
 }
 void uninterruptible() {
     const int fd = device();

@@ -57,8 +57,7 @@ public:
         }
         case 5: {
             const std::lock_guard guard(mutex);
-            for (const auto& [sleeper, context] : blocked) sleeper->answer(context, 0);
-            blocked.clear();
+            wake();
             return 0;
         }
         case 6:
@@ -95,12 +94,24 @@ public:
         const std::lock_guard guard(mutex);
         return runs;
     }
+    /// Wakes the sleepers once so many have come in all.
+    bool wake_after(int sleepers) {
+        std::unique_lock lock(mutex);
+        if (!changed.wait_for(lock, std::chrono::seconds(20), [&] { return runs == sleepers; })) return false;
+        wake();
+        return true;
+    }
     bool wait_for_sleeper() {
         std::unique_lock lock(mutex);
         return changed.wait_for(lock, std::chrono::seconds(20), [this] { return !blocked.empty(); });
     }
 
 private:
+    void wake() {
+        for (const auto& [sleeper, context] : blocked) sleeper->answer(context, 0);
+        blocked.clear();
+    }
+
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::pair<FakeDsp*, std::uint64_t>> blocked;
@@ -264,6 +275,7 @@ TEST_F(Shim, a_stop_makes_the_call_start_over) {
     ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
     ASSERT_TRUE(WIFSTOPPED(status));
     ::kill(pid, SIGCONT);
+    EXPECT_TRUE(module.wake_after(2));
     EXPECT_EQ(wait(pid), 0);
     EXPECT_EQ(module.sleepers_so_far(), 2);
 }
