@@ -1,4 +1,4 @@
-/* The server, the open files and the calling thread's private channels to them. */
+/* The calling thread's private channels to open files, and the requests on them. */
 #include "shim.h"
 
 #include <errno.h>
@@ -6,72 +6,93 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
+#include <sys/time.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
-    first_own_fd = 200,
     channels_per_thread = 8,
-    known_channels = 1024, /* of all threads, for fork */
-    device_numbers = 4096,
-    vouched_slots = 1024,
+    known_channels = 1024, /* of all threads */
+    page = 4096,
 };
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_key;
-static struct sockaddr_un server; /* sun_path empty: pass everything through */
-static uint64_t memfd_device;
 
 /* A channel of the calling thread. */
 struct channel {
-    uint64_t file;  /* inode of the device fd */
-    uint64_t inode; /* of fd: tells when the program closed it under us */
-    int fd;         /* -1: free */
-    int known;      /* index into channels_known, or -1 */
-    uint32_t interface;
+    uint64_t file; /* inode of the device fd */
+    uint64_t tag;  /* tag_of() fd */
+    int fd;        /* -1: free */
+    int known;     /* index into known, or -1 */
+    int interface;
     bool busy;
     unsigned used;
 };
 
 struct thread_state {
-    pid_t pid; /* 0: not set up; another one: we are a fork's child */
+    uint64_t generation; /* 0: not set up; another one: we are a fork's child */
     pid_t tid;
     unsigned clock;
     struct channel channels[channels_per_thread];
 };
 static __thread struct thread_state state __attribute__((tls_model("initial-exec")));
+static pthread_key_t thread_key;
 
-/* fd + 1 of every channel, so that a fork's child can let go of them all: a channel must end with its caller. */
-static _Atomic int channels_known[known_channels];
-static _Atomic uint8_t device_fds[device_numbers]; /* fds that may be devices: close() looks twice at them */
-static _Atomic uint64_t vouched[vouched_slots];    /* inode << 2 | vdsp_buffer_* + 1 */
-static _Atomic uint64_t control_link;              /* (fd + 1) << 40 | inode of the control connection, 0: none */
+/* Tags of our fds: a fork's child lets go of them all, for a channel must end with its caller; and who closes one of
+ * those fds under us takes its tag away. */
+static _Atomic uint64_t known[known_channels];
+static _Atomic int lowest_own_fd = INT32_MAX;
 static const uint64_t inode_mask = ((uint64_t)1 << 40) - 1;
 
-static void close_raw(int fd) {
-    SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
+/* No fork between the birth of fds and their tags. */
+static pthread_mutex_t births = PTHREAD_MUTEX_INITIALIZER;
+
+/* A child finds its page wiped, however it was made; what shares our memory is no child. */
+static _Atomic uint64_t generation = 1;
+static _Atomic uint64_t* mark = &generation;
+
+static uint64_t tag_of(int fd, uint64_t inode) {
+    return (uint64_t)(fd + 1) << 40 | (inode & inode_mask);
 }
 
-static bool inode_of(int fd, uint64_t* inode, mode_t type) {
-    struct stat status;
-    if (SHIM_CALL(SYS_fstat, fd, &status, 0, 0, 0, 0) != 0 || (status.st_mode & S_IFMT) != type) return false;
-    *inode = status.st_ino;
-    return true;
+static bool is_still(int fd, uint64_t tag) {
+    uint64_t inode;
+    return shim_inode(fd, &inode, S_IFSOCK) && tag_of(fd, inode) == tag;
+}
+
+static int remember(int fd, uint64_t tag) {
+    int lowest = atomic_load(&lowest_own_fd);
+    while (fd < lowest && !atomic_compare_exchange_weak(&lowest_own_fd, &lowest, fd)) {
+    }
+    for (int i = 0; i < known_channels; ++i) {
+        uint64_t none = 0;
+        if (atomic_compare_exchange_strong(&known[i], &none, tag)) return i;
+    }
+    return -1;
+}
+
+static void close_known(int fd, uint64_t tag, int index) {
+    if (index >= 0 && !atomic_compare_exchange_strong(&known[index], &tag, 0)) return; /* the program took it */
+    if (is_still(fd, tag)) shim_close_raw(fd);
 }
 
 static void let_go(struct channel* channel) {
-    uint64_t inode;
-    if (channel->fd < 0) return;
-    if (channel->known >= 0) atomic_store(&channels_known[channel->known], 0);
-    if (inode_of(channel->fd, &inode, S_IFSOCK) && inode == channel->inode) close_raw(channel->fd);
+    if (channel->fd >= 0) close_known(channel->fd, channel->tag, channel->known);
     channel->fd = -1;
+}
+
+void shim_forget_fds(unsigned first, unsigned last) {
+    const int lowest = atomic_load_explicit(&lowest_own_fd, memory_order_relaxed);
+    if (lowest == INT32_MAX || last < (unsigned)lowest) return;
+    for (int i = 0; i < known_channels; ++i) {
+        uint64_t tag = atomic_load_explicit(&known[i], memory_order_relaxed);
+        if (tag != 0 && (tag >> 40) - 1 >= first && (tag >> 40) - 1 <= last)
+            atomic_compare_exchange_strong(&known[i], &tag, 0);
+    }
 }
 
 static void thread_ends(void* unused) {
@@ -79,122 +100,55 @@ static void thread_ends(void* unused) {
     for (int i = 0; i < channels_per_thread; ++i) let_go(&state.channels[i]);
 }
 
-static void fork_child(void) {
+static void fork_prepare(void) {
+    pthread_mutex_lock(&births);
+}
+
+static void fork_parent(void) {
+    pthread_mutex_unlock(&births);
+}
+
+static void start_generation(void) {
     for (int i = 0; i < known_channels; ++i) {
-        const int fd = atomic_exchange(&channels_known[i], 0) - 1;
-        if (fd >= 0) close_raw(fd);
+        const uint64_t tag = atomic_exchange(&known[i], 0);
+        if (tag != 0 && is_still((int)(tag >> 40) - 1, tag)) shim_close_raw((int)(tag >> 40) - 1);
     }
+    const uint64_t next = atomic_fetch_add(&generation, 1) + 1;
+    atomic_store(mark, next);
 }
 
-static void set_up(void) {
-    const char* path = getenv("FASTRPC_VDSP_SOCKET");
-    if (path == NULL || *path == '\0' || strlen(path) >= sizeof server.sun_path) return;
-    const int memfd = (int)SHIM_CALL(SYS_memfd_create, "fastrpc-vdsp-probe", MFD_CLOEXEC, 0, 0, 0, 0);
-    struct stat status;
-    if (memfd >= 0 && SHIM_CALL(SYS_fstat, memfd, &status, 0, 0, 0, 0) == 0) memfd_device = status.st_dev;
-    if (memfd >= 0) close_raw(memfd);
-    if (pthread_key_create(&thread_key, thread_ends) != 0 || pthread_atfork(NULL, NULL, fork_child) != 0) return;
-    server.sun_family = AF_UNIX;
-    strcpy(server.sun_path, path);
+static void fork_child(void) {
+    pthread_mutex_unlock(&births);
+    start_generation();
 }
 
-static bool active(void) {
-    pthread_once(&once, set_up);
-    return server.sun_path[0] != '\0';
-}
-
-const char* shim_node_name(const char* path) {
-    if (path == NULL || path[0] != '/' || strncmp(path, "/dev/", 5) != 0) return NULL;
-    if (strncmp(path + 5, "fastrpc-", 8) != 0 && strncmp(path + 5, "dma_heap/", 9) != 0) return NULL;
-    return active() ? path + 5 : NULL;
-}
-
-static int high_fd(int fd) {
-    const int high = (int)SHIM_CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, first_own_fd, 0, 0, 0);
-    if (high < 0) return fd;
-    close_raw(fd);
-    return high;
-}
-
-/* A greeted connection, or -errno. */
-static int greet(uint16_t op, const char* name) {
-    struct vdsp_hello hello = {.magic = vdsp_magic, .version = vdsp_version, .op = op};
-    struct vdsp_hello_reply reply = {.error = EIO};
-    long done;
-    if (strlen(name) >= sizeof hello.name) return -ENOENT;
-    strcpy(hello.name, name);
-    const int fd = (int)SHIM_CALL(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, 0, 0, 0);
-    if (fd < 0) return fd;
-    do done = SHIM_CALL(SYS_connect, fd, &server, sizeof server, 0, 0, 0);
-    while (done == -EINTR);
-    if (done == 0) done = SHIM_CALL(SYS_sendto, fd, &hello, sizeof hello, MSG_NOSIGNAL, 0, 0);
-    if (done == (long)sizeof hello) {
-        do done = SHIM_CALL(SYS_recvfrom, fd, &reply, sizeof reply, 0, 0, 0);
-        while (done == -EINTR);
-        if (done != (long)sizeof reply) reply.error = EIO;
-    } else {
-        reply.error = done == -EACCES ? EACCES : ENOENT; /* no server is no node */
+__attribute__((constructor)) static void set_up(void) {
+    if (!shim_active()) return;
+    const long memory = SHIM_CALL(SYS_mmap, 0, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory > 0 && SHIM_CALL(SYS_madvise, memory, page, MADV_WIPEONFORK, 0, 0, 0) == 0) {
+        *(_Atomic uint64_t*)memory = atomic_load(&generation);
+        mark = (_Atomic uint64_t*)memory;
     }
-    if (reply.error == 0) return fd;
-    close_raw(fd);
-    return -reply.error;
-}
-
-int shim_lookup(const char* name) {
-    const int fd = greet(vdsp_op_lookup, name);
-    if (fd < 0) return -fd;
-    close_raw(fd);
-    return 0;
-}
-
-/* The control connection. It is made with the first device, while the program may still connect. */
-static int control(uint64_t* inode) {
-    for (;;) {
-        uint64_t link = atomic_load(&control_link);
-        const int fd = (int)(link >> 40) - 1;
-        if (fd >= 0 && inode_of(fd, inode, S_IFSOCK) && (*inode & inode_mask) == (link & inode_mask)) return fd;
-        int fresh = greet(vdsp_op_control, "");
-        if (fresh < 0) return -1;
-        fresh = high_fd(fresh);
-        if (!inode_of(fresh, inode, S_IFSOCK)) return -1;
-        if (atomic_compare_exchange_strong(&control_link, &link, (uint64_t)(fresh + 1) << 40 | (*inode & inode_mask)))
-            return fresh;
-        close_raw(fresh); /* another thread was faster */
-    }
-}
-
-int shim_open(const char* name, int flags) {
-    uint64_t unused;
-    const int fd = greet(vdsp_op_open, name);
-    if (fd < 0) return fd;
-    if ((flags & O_CLOEXEC) == 0) SHIM_CALL(SYS_fcntl, fd, F_SETFD, 0, 0, 0, 0);
-    if (fd < device_numbers) atomic_store(&device_fds[fd], 1);
-    control(&unused);
-    return fd;
-}
-
-bool shim_is_device(int fd, uint64_t* inode) {
-    struct sockaddr_un peer;
-    socklen_t length = sizeof peer;
-    if (!active() || !inode_of(fd, inode, S_IFSOCK)) return false;
-    for (int i = 0; i < channels_per_thread; ++i) /* known from an earlier call */
-        if (state.pid != 0 && state.channels[i].fd >= 0 && state.channels[i].file == *inode) return true;
-    memset(&peer, 0, sizeof peer);
-    if (SHIM_CALL(SYS_getpeername, fd, &peer, &length, 0, 0, 0) != 0 || peer.sun_family != AF_UNIX ||
-        strncmp(peer.sun_path, server.sun_path, sizeof peer.sun_path) != 0)
-        return false;
-    if (fd < device_numbers) atomic_store(&device_fds[fd], 1);
-    return true;
+    pthread_key_create(&thread_key, thread_ends);
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 static void set_up_thread(void) {
-    const pid_t pid = (pid_t)SHIM_CALL(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    if (state.pid == pid) return;
-    /* The channels of a parent are its own; fork_child() has closed our copies. */
+    if (atomic_load_explicit(mark, memory_order_relaxed) != atomic_load_explicit(&generation, memory_order_relaxed))
+        start_generation(); /* a child that fork() knows nothing of */
+    const uint64_t now = atomic_load_explicit(&generation, memory_order_relaxed);
+    if (state.generation == now) return;
     for (int i = 0; i < channels_per_thread; ++i) state.channels[i] = (struct channel){.fd = -1, .known = -1};
-    state.pid = pid;
+    state.generation = now;
     state.tid = (pid_t)SHIM_CALL(SYS_gettid, 0, 0, 0, 0, 0, 0);
     pthread_setspecific(thread_key, &state);
+}
+
+bool shim_file_known(uint64_t file) {
+    if (state.generation == 0) return false;
+    for (int i = 0; i < channels_per_thread; ++i)
+        if (state.channels[i].fd >= 0 && state.channels[i].file == file) return true;
+    return false;
 }
 
 static void a_moment(void) {
@@ -228,63 +182,102 @@ static long send_message(int fd, struct iovec* pieces, size_t count, const int* 
     }
 }
 
-/* A free channel of this thread to the open file, made if need be; NULL with *error set. */
-static struct channel* channel_to(int device, uint64_t file, int* error) {
-    struct channel* oldest = NULL;
-    uint64_t inode;
+/* The two ends of a new channel, ours high up; 0 or an errno. */
+static int give_birth(struct channel* channel, int* other, uint64_t* other_tag, int* other_known) {
+    const uint64_t all = ~(uint64_t)0;
+    const struct timeval for_ever = {.tv_sec = 1 << 30}; /* with any limit, an interrupted wait never restarts unseen */
+    uint64_t mask;
+    uint64_t inode = 0;
+    uint64_t other_inode = 0;
+    int pair[2];
+    SHIM_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &all, &mask, sizeof mask, 0, 0); /* a handler may call, too */
+    pthread_mutex_lock(&births);
+    const long made = SHIM_CALL(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair, 0, 0);
+    if (made == 0) {
+        pair[0] = shim_high_fd(pair[0]);
+        shim_inode(pair[0], &inode, S_IFSOCK);
+        shim_inode(pair[1], &other_inode, S_IFSOCK);
+        channel->fd = pair[0];
+        channel->tag = tag_of(pair[0], inode);
+        channel->known = remember(pair[0], channel->tag);
+        *other = pair[1];
+        *other_tag = tag_of(pair[1], other_inode);
+        *other_known = remember(pair[1], *other_tag);
+    }
+    pthread_mutex_unlock(&births);
+    SHIM_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof mask, 0, 0);
+    if (made == 0) SHIM_CALL(SYS_setsockopt, pair[0], SOL_SOCKET, SO_RCVTIMEO, &for_ever, sizeof for_ever, 0);
+    return (int)-made;
+}
+
+/* Attaches a channel to the open file; 0 or an errno. */
+static int attach(struct channel* channel, int device, uint64_t file) {
+    struct vdsp_hello hello = {.magic = vdsp_magic, .version = vdsp_version, .op = vdsp_op_attach};
+    struct vdsp_attached attached = {0};
+    struct iovec piece = {.iov_base = &hello, .iov_len = sizeof hello};
+    struct channel fresh = {.file = file, .fd = -1, .known = -1};
+    uint64_t other_tag = 0;
+    int other = -1;
+    int other_known = -1;
+    long got = 0;
+    const int error = give_birth(&fresh, &other, &other_tag, &other_known);
+    if (error != 0) return error;
+    const long sent = send_message(device, &piece, 1, &other, 1);
+    close_known(other, other_tag, other_known);
+    if (sent >= 0) {
+        do got = SHIM_CALL(SYS_recvfrom, fresh.fd, &attached, sizeof attached, 0, 0, 0);
+        while (got == -EINTR);
+    }
+    if (got != (long)sizeof attached || attached.magic != vdsp_magic) {
+        let_go(&fresh);
+        return sent >= 0 || sent == -ECONNRESET || sent == -ENOTCONN ? EPIPE : (int)-sent;
+    }
+    fresh.interface = (int)attached.interface;
+    fresh.used = ++state.clock;
+    *channel = fresh;
+    return 0;
+}
+
+/* A free channel of this thread to the open file, made if need be, in `spare` when all are in calls that signal
+ * handlers interrupted; NULL with *error set. */
+static struct channel* channel_to(int device, uint64_t file, struct channel* spare, int* error) {
+    struct channel* oldest = spare;
+    spare->fd = -1;
     set_up_thread();
     for (int i = 0; i < channels_per_thread; ++i) {
         struct channel* channel = &state.channels[i];
         if (channel->busy) continue; /* a signal handler calls while its thread is in a call */
         if (channel->fd >= 0 && channel->file == file) {
-            if (inode_of(channel->fd, &inode, S_IFSOCK) && inode == channel->inode) {
+            if (channel->known >= 0 ? atomic_load_explicit(&known[channel->known], memory_order_relaxed) == channel->tag
+                                    : is_still(channel->fd, channel->tag)) {
                 channel->used = ++state.clock;
                 return channel;
             }
             let_go(channel);
         }
-        if (oldest == NULL || channel->fd < 0 || (oldest->fd >= 0 && channel->used < oldest->used)) oldest = channel;
+        if (oldest == spare || channel->fd < 0 || (oldest->fd >= 0 && channel->used < oldest->used)) oldest = channel;
     }
-    *error = EMFILE;
-    if (oldest == NULL) return NULL;
     let_go(oldest);
-    int pair[2];
-    const long made = SHIM_CALL(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair, 0, 0);
-    *error = (int)-made;
-    if (made != 0) return NULL;
-    struct vdsp_hello hello = {.magic = vdsp_magic, .version = vdsp_version, .op = vdsp_op_attach};
-    struct iovec piece = {.iov_base = &hello, .iov_len = sizeof hello};
-    pair[0] = high_fd(pair[0]);
-    const long sent = send_message(device, &piece, 1, &pair[1], 1);
-    close_raw(pair[1]);
-    if (sent < 0 || !inode_of(pair[0], &inode, S_IFSOCK)) {
-        close_raw(pair[0]);
-        *error = sent == -ECONNRESET || sent == -ENOTCONN || sent >= 0 ? EPIPE : (int)-sent;
-        return NULL;
-    }
-    struct vdsp_attached attached = {0};
-    long got;
-    do got = SHIM_CALL(SYS_recvfrom, pair[0], &attached, sizeof attached, 0, 0, 0);
-    while (got == -EINTR);
-    if (got != (long)sizeof attached || attached.magic != vdsp_magic) {
-        close_raw(pair[0]);
-        *error = EPIPE;
-        return NULL;
-    }
-    *oldest = (struct channel){.file = file,
-                               .inode = inode,
-                               .fd = pair[0],
-                               .known = -1,
-                               .interface = attached.interface,
-                               .used = ++state.clock};
-    for (int i = 0; i < known_channels && oldest->known < 0; ++i) {
-        int none = 0;
-        if (atomic_compare_exchange_strong(&channels_known[i], &none, pair[0] + 1)) oldest->known = i;
-    }
-    return oldest;
+    *error = attach(oldest, device, file);
+    return *error == 0 ? oldest : NULL;
 }
 
-/* Receives the reply; 0, EFAULT, EINTR or EPIPE. */
+static void done_with(struct channel* channel, const struct channel* spare, bool keep) {
+    channel->busy = false;
+    if (!keep || channel == spare) let_go(channel);
+}
+
+int shim_interface(int device, uint64_t file) {
+    struct channel spare;
+    int error = 0;
+    struct channel* channel = channel_to(device, file, &spare, &error);
+    if (channel == NULL) return -error;
+    const int interface = channel->interface;
+    done_with(channel, &spare, true);
+    return interface;
+}
+
+/* Receives the reply; 0, EFAULT, EINTR, ERESTART or EPIPE. */
 static int receive(int fd, struct shim_exchange* exchange) {
     union {
         struct cmsghdr header;
@@ -300,9 +293,11 @@ static int receive(int fd, struct shim_exchange* exchange) {
                                  .msg_iovlen = count,
                                  .msg_control = &control_data,
                                  .msg_controllen = sizeof control_data};
+        const int interrupted = exchange->interruptible && shim_signals_differ() ? shim_wait(fd) : 0;
+        if (interrupted != 0) return interrupted;
         const long got = SHIM_CALL(SYS_recvmsg, fd, &message, exchange->receive_flags, 0, 0, 0);
-        if (got == -EINTR && !exchange->interruptible) continue;
-        if (got == -EINTR) return EINTR;
+        if (got == -EAGAIN || (got == -EINTR && !exchange->interruptible)) continue;
+        if (got == -EINTR) return shim_interrupted();
         if (got == -EFAULT && exchange->reply.magic != vdsp_magic && count > 1) {
             count = 1; /* an address that no memory can have: the kernel looked before it took the datagram */
             fault = true;
@@ -341,22 +336,22 @@ static long send_request(const struct channel* channel, struct shim_exchange* ex
 
 int shim_exchange(int device, uint64_t inode, struct shim_exchange* exchange) {
     for (int tries = 0;; ++tries) {
+        struct channel spare;
         int error = 0;
-        struct channel* channel = channel_to(device, inode, &error);
+        struct channel* channel = channel_to(device, inode, &spare, &error);
         if (channel == NULL) return error;
         channel->busy = true;
         const long sent = send_request(channel, exchange);
         if (sent >= 0) {
             error = receive(channel->fd, exchange);
-            channel->busy = false;
             /* A channel whose call was given up must end: that is how the server learns of it. */
-            if (error == EINTR || error == EPIPE) let_go(channel);
+            done_with(channel, &spare, error != EINTR && error != ERESTART && error != EPIPE);
             return error;
         }
-        channel->busy = false;
-        let_go(channel); /* it may have half a request */
+        const bool alive = is_still(channel->fd, channel->tag);
+        done_with(channel, &spare, false); /* it may have half a request */
         if (sent == -EFAULT) return shim_unreadable;
-        if (exchange->fd_count != 0 && (sent == -EBADF || sent == -EINVAL || sent == -ETOOMANYREFS))
+        if (alive && exchange->fd_count != 0 && (sent == -EBADF || sent == -EINVAL || sent == -ETOOMANYREFS))
             return shim_unsendable;
         if (tries > 0) return sent == -ECONNRESET || sent == -ENOTCONN ? EPIPE : (int)-sent;
     }
@@ -364,12 +359,12 @@ int shim_exchange(int device, uint64_t inode, struct shim_exchange* exchange) {
 
 int shim_close(int fd) {
     uint64_t inode;
-    const bool looks =
-        fd >= 0 && fd < device_numbers && atomic_load_explicit(&device_fds[fd], memory_order_relaxed) != 0;
-    if (!looks || !shim_is_device(fd, &inode)) return (int)SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
+    if (fd >= 0) shim_forget_fds((unsigned)fd, (unsigned)fd);
+    if (!shim_is_device(fd, &inode)) return (int)SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
+    struct channel spare;
     int error = 0;
-    atomic_store(&device_fds[fd], 0);
-    struct channel* channel = channel_to(fd, inode, &error);
+    shim_maybe_set(fd, false);
+    struct channel* channel = channel_to(fd, inode, &spare, &error);
     const int closed = (int)SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
     if (channel == NULL) return closed;
     struct iovec out[1];
@@ -383,35 +378,6 @@ int shim_close(int fd) {
                                  .receive_flags = MSG_CMSG_CLOEXEC};
     channel->busy = true;
     if (send_request(channel, &wait) >= 0) receive(channel->fd, &wait);
-    channel->busy = false;
-    let_go(channel);
+    done_with(channel, &spare, false);
     return closed;
-}
-
-int shim_vouch(int fd) {
-    struct stat status;
-    if (!active() || SHIM_CALL(SYS_fstat, fd, &status, 0, 0, 0, 0) != 0 || !S_ISREG(status.st_mode) ||
-        status.st_dev != memfd_device)
-        return vdsp_buffer_unknown;
-    _Atomic uint64_t* slot = &vouched[status.st_ino % vouched_slots];
-    const uint64_t known = atomic_load(slot);
-    if (known != 0 && known >> 2 == status.st_ino) return (int)(known & 3) - 1;
-    uint64_t inode;
-    const int connection = control(&inode);
-    if (connection < 0) return vdsp_buffer_unknown;
-    struct iovec out[1];
-    struct iovec in[1];
-    struct shim_exchange ask = {.request = {.op = vdsp_op_vouch},
-                                .out = out,
-                                .out_count = 1,
-                                .fds = &fd,
-                                .fd_count = 1,
-                                .in = in,
-                                .in_count = 1,
-                                .received = -1,
-                                .receive_flags = MSG_CMSG_CLOEXEC};
-    if (shim_exchange(connection, inode, &ask) != 0) return vdsp_buffer_unknown;
-    /* An inode number of a memfd never comes again, so that the answer holds for good. */
-    atomic_store(slot, (uint64_t)status.st_ino << 2 | (uint64_t)(ask.reply.result + 1));
-    return ask.reply.result;
 }

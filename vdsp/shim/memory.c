@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { table_size = 1024, page = 4096, unlikely_word = 0x5eedf00d };
+enum { table_size = 1024, page = 4096, seen_pages = 16, unlikely_word = 0x5eedf00d };
 
 struct range {
     uint64_t start;
@@ -24,6 +24,11 @@ struct range {
 };
 static struct range table[table_size];
 static _Atomic unsigned used;
+/* Pages that could be read, until the program changes its mappings. One that libc took away meanwhile, a freed block
+ * for example, ends the program instead of the call. */
+static _Atomic unsigned changes;
+static __thread uint64_t seen[seen_pages] __attribute__((tls_model("initial-exec")));
+static __thread unsigned seen_at __attribute__((tls_model("initial-exec")));
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void fork_prepare(void) {
@@ -44,6 +49,7 @@ static void remember(uint64_t start, uint64_t end) {
 }
 
 void shim_unmapped(const void* address, size_t length) {
+    atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
     if (atomic_load_explicit(&used, memory_order_relaxed) == 0) return;
     const uint64_t start = (uint64_t)address;
     const uint64_t end = start + length;
@@ -73,7 +79,8 @@ static uint64_t ask_kernel(uint64_t address) {
     const int fd = (int)SHIM_CALL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (fd < 0) return VDSP_NO_VMA;
     uint64_t result = VDSP_NO_VMA;
-    while (result == VDSP_NO_VMA && (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
+    while (result == VDSP_NO_VMA &&
+           (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
         for (long i = 0; i < got && result == VDSP_NO_VMA; ++i) {
             const char c = buffer[i];
             if (c == '\n') {
@@ -109,14 +116,33 @@ uint64_t shim_vma_start(uint64_t address) {
 
 bool shim_readable(uint64_t address, size_t length) {
     const uint64_t here = (uint64_t)__builtin_frame_address(0) / page;
+    const unsigned now = atomic_load_explicit(&changes, memory_order_relaxed);
     const struct timespec at_once = {0};
     if (length == 0) return true;
     if (address + length < address) return false;
+    if (seen_at != now) memset(seen, 0, sizeof seen);
+    seen_at = now;
     for (uint64_t number = address / page; number <= (address + length - 1) / page; ++number) {
         if (number == here || number == here + 1) continue; /* our own stack frame, and most likely our caller's */
+        uint64_t* slot = &seen[number % seen_pages];
+        if (*slot == number + 1) continue;
         /* The kernel reads the word and finds something else (EAGAIN), or nothing to read (EFAULT). */
         const uint64_t word = number == address / page ? address & ~(uint64_t)3 : number * page;
         if (SHIM_CALL(SYS_futex, word, FUTEX_WAIT_PRIVATE, unlikely_word, &at_once, 0, 0) == -EFAULT) return false;
+        *slot = number + 1;
+    }
+    return true;
+}
+
+bool shim_writable(uint64_t address, size_t length) {
+    static uint32_t nobody;
+    if (address + length < address) return false;
+    for (uint64_t number = address / page; number <= (address + length - 1) / page; ++number) {
+        /* The kernel adds nothing to the word, which takes the right to write. */
+        const uint64_t word = number == address / page ? address & ~(uint64_t)3 : number * page;
+        if (SHIM_CALL(SYS_futex, &nobody, FUTEX_WAKE_OP, 0, 0, word, FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0)) ==
+            -EFAULT)
+            return false;
     }
     return true;
 }

@@ -1,5 +1,6 @@
 // A program that uses device nodes in the ordinary way and knows nothing of the virtual SoC. The test runs it below the
 // shim, one scenario a time; exit status 0 is success, else the failed line is on stderr.
+#include "tests/unit/vdsp_shim/client.hpp"
 #include "vdsp/shim/protocol.h"
 
 #include <algorithm>
@@ -11,13 +12,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <fstream>
+#include <poll.h>
 #include <string>
 #include <string_view>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,15 +32,17 @@
 
 namespace {
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            std::fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #condition, errno);                             \
-            std::_Exit(1);                                                                                             \
-        }                                                                                                              \
-    } while (false)
-
-enum Method : unsigned { echo = 2, result = 3, block = 4, unblock = 5, increment = 6, resize = 7, who = 8, poke = 9 };
+enum Method : unsigned {
+    echo = 2,
+    result = 3,
+    block = 4,
+    unblock = 5,
+    increment = 6,
+    resize = 7,
+    who = 8,
+    poke = 9,
+    wait_for_sleeper = 10
+};
 using Arg = vdsp_invoke_arg;
 
 Arg arg(const void* pointer, std::uint64_t length, int fd = -1) {
@@ -51,10 +55,6 @@ int invoke(int fd, unsigned method, unsigned in, unsigned out, const std::vector
                      .args = reinterpret_cast<std::uint64_t>(args.data())};
     return ioctl(fd, VDSP_INVOKE, &call);
 }
-bool fails(int returned, int error) {
-    return returned == -1 && errno == error;
-}
-
 bool echoes(int fd, std::size_t bytes, unsigned seed = 0) {
     std::vector<std::uint8_t> in(bytes);
     std::vector<std::uint8_t> out(bytes);
@@ -79,19 +79,6 @@ void* map(int fd, std::size_t size, int protection = PROT_READ | PROT_WRITE, off
     CHECK(at != MAP_FAILED);
     return at;
 }
-template<class Body>
-int in_child(Body&& body) {
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        body();
-        std::_Exit(0);
-    }
-    int status = 0;
-    CHECK(waitpid(child, &status, 0) == child);
-    return status;
-}
-
 void nodes() {
     CHECK(open("/dev/fastrpc-adsp", O_RDWR) == -1 && errno == ENOENT);
     struct stat status {};
@@ -351,19 +338,10 @@ void confined() {
     const int fd = device();
     const int buffer = allocate(4096);
     const int other = memfd_create("not a dma-buf", MFD_CLOEXEC);
-    std::vector<sock_filter> filter{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
-    for (const int number :
-         {SYS_sendmsg, SYS_recvmsg,      SYS_sendto,        SYS_recvfrom, SYS_getpeername, SYS_socketpair,
-          SYS_fstat,   SYS_newfstatat,   SYS_mmap,          SYS_munmap,   SYS_mprotect,    SYS_ioctl,
-          SYS_close,   SYS_fcntl,        SYS_futex,         SYS_write,    SYS_read,        SYS_gettid,
-          SYS_getpid,  SYS_memfd_create, SYS_clock_gettime, SYS_brk,      SYS_exit_group}) {
-        filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), 0, 1));
-        filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    }
-    filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
-    const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
-    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    allow_only({SYS_sendmsg,      SYS_recvmsg,       SYS_sendto, SYS_recvfrom,     SYS_getpeername,    SYS_socketpair,
+                SYS_fstat,        SYS_newfstatat,    SYS_mmap,   SYS_munmap,       SYS_mprotect,       SYS_ioctl,
+                SYS_close,        SYS_fcntl,         SYS_futex,  SYS_write,        SYS_read,           SYS_gettid,
+                SYS_memfd_create, SYS_clock_gettime, SYS_brk,    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_setsockopt});
     CHECK(echoes(fd, 100) && echoes(fd, 1 << 20));
     auto* bytes = static_cast<std::uint8_t*>(map(buffer, 4096));
     CHECK(invoke(fd, increment, 0, 1, {arg(bytes + 8, 8, buffer)}) == 0 && bytes[8] == 1);
@@ -374,18 +352,230 @@ void confined() {
     CHECK(fails(ioctl(other, VDSP_DMA_BUF_SYNC, &sync), ENOTTY));
 }
 
+// Nothing but the datagrams and one look at the fd, once the thread has its channel.
+void warm() {
+    const int fd = device();
+    const int buffer = allocate(4096);
+    auto* bytes = static_cast<std::uint8_t*>(map(buffer, 4096));
+    char out[100] = {};
+    const char in[100] = "warm";
+    const std::vector<Arg> inlined{arg(in, 100), arg(out, 100)};
+    const std::vector<Arg> shared{arg(bytes, 4096, buffer)};
+    CHECK(invoke(fd, echo, 1, 1, inlined) == 0 && invoke(fd, increment, 0, 1, shared) == 0);
+    allow_only({SYS_sendmsg, SYS_recvmsg, SYS_fstat, SYS_newfstatat, SYS_write});
+    for (int i = 0; i < 10; ++i) CHECK(invoke(fd, echo, 1, 1, inlined) == 0 && std::strcmp(out, "warm") == 0);
+    CHECK(invoke(fd, increment, 0, 1, shared) == 0 && bytes[4095] == 2);
+}
+
 // A program that closes every fd it does not know must not confuse the shim.
 void sweeping() {
     const int fd = device();
     CHECK(echoes(fd, 8));
-    for (int other = fd + 1; other < 400; ++other) close(other);
+    for (int other = fd + 1; other < 700; ++other) close(other);
     std::vector<int> taken;
-    for (int i = 0; i < 300; ++i) taken.push_back(memfd_create("taken", MFD_CLOEXEC));
+    for (int i = 0; i < 600; ++i) taken.push_back(memfd_create("taken", MFD_CLOEXEC));
     CHECK(echoes(fd, 8));
     const int buffer = allocate(4096);
     struct statfs kind {};
     CHECK(fstatfs(buffer, &kind) == 0 && kind.f_type == 0x444d4142);
     for (const int one : taken) CHECK(lseek(one, 0, SEEK_END) == 0); // nothing was written into them
+}
+
+// The same with one system call, past libc even, and with what replaces fds.
+void swept() {
+    const int fd = device("/dev/fastrpc-adsp-secure");
+    CHECK(echoes(fd, 8));
+    CHECK(close_range(static_cast<unsigned>(fd) + 1, ~0U, 0) == 0 && echoes(fd, 8));
+    closefrom(fd + 1);
+    CHECK(echoes(fd, 8));
+    CHECK(syscall(SYS_close_range, fd + 1, ~0U, 0) == 0 && echoes(fd, 8));
+    const int file = memfd_create("file", MFD_CLOEXEC);
+    for (int other = file + 1; other < 700; ++other) CHECK(dup2(file, other) == other);
+    CHECK(echoes(fd, 8) && lseek(file, 0, SEEK_END) == 0);
+    CHECK(close_range(static_cast<unsigned>(fd), ~0U, 0) == 0); // waits for the release: the one slot is free again
+    CHECK(echoes(device("/dev/fastrpc-adsp-secure"), 8));
+}
+
+void duplicates() {
+    const auto single = [] { return open("/dev/fastrpc-adsp-secure", O_RDWR); };
+    const int fd = single();
+    CHECK(fd >= 0 && fails(single(), EBUSY));
+    rlimit limit{};
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 9000);
+    const int high = dup2(fd, 9000);
+    CHECK(high == 9000 && close(fd) == 0 && echoes(high, 8));
+    const int copy = fcntl(high, F_DUPFD_CLOEXEC, 0);
+    CHECK(copy >= 0 && close(high) == 0 && echoes(copy, 8) && fails(single(), EBUSY));
+    const int null = open("/dev/null", O_RDWR);
+    CHECK(dup2(null, copy) == copy); // the last copy goes
+    const int next = single();
+    CHECK(next >= 0 && dup3(null, next, O_CLOEXEC) == next && fcntl(next, F_GETFD) == FD_CLOEXEC);
+    CHECK(fails(dup3(null, null, 0), EINVAL) && dup2(null, null) == null && fails(dup2(8999, next), EBADF));
+    CHECK(single() >= 0);
+}
+
+// HEXAGONRPC_FD of client-traces 5: a child calls on an fd that it never opened.
+void inherit() {
+    const int fd = open("/dev/fastrpc-adsp-secure", O_RDWR);
+    CHECK(fd >= 0 && echoes(fd, 8));
+    setenv("HEXAGONRPC_FD", std::to_string(fd).c_str(), 1);
+    const int status = in_child([] {
+        execl("/proc/self/exe", "client", "use-inherited", static_cast<char*>(nullptr));
+        CHECK(false);
+    });
+    CHECK(status == 0 && echoes(fd, 8));
+}
+void use_inherited() {
+    const int fd = std::atoi(std::getenv("HEXAGONRPC_FD"));
+    CHECK(echoes(fd, 8) && close(fd) == 0);
+    CHECK(fails(open("/dev/fastrpc-adsp-secure", O_RDWR), EBUSY)); // the parent's copy
+}
+
+// It shares our memory, not our fds.
+void child_in_our_memory(int fd) {
+    const pid_t child = vfork();
+    if (child == 0) {
+        close(fd);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+// Children of every kind, made while another thread is in a call.
+void children() {
+    const int fd = device();
+    std::thread blocked([&] { CHECK(invoke(fd, block, 0, 0, {}) == 0); });
+    CHECK(invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
+    for (int i = 0; i < 20; ++i) {
+        CHECK(in_child([&] { CHECK(echoes(fd, 100)); }) == 0);
+        const pid_t plain = static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); // libc knows nothing of it
+        if (plain == 0) {
+            CHECK(echoes(fd, 100));
+            std::_Exit(0);
+        }
+        int status = 0;
+        CHECK(waitpid(plain, &status, 0) == plain && status == 0);
+        child_in_our_memory(fd);
+        CHECK(echoes(fd, 100));
+    }
+    CHECK(invoke(fd, unblock, 0, 0, {}) == 0);
+    blocked.join();
+}
+
+// What the file of a device cannot do (KERNEL 1.10).
+void plain_file() {
+    const int fd = device();
+    char byte = 'x';
+    struct stat status {};
+    CHECK(fstat(fd, &status) == 0 && S_ISCHR(status.st_mode));
+    CHECK(fstatat(fd, "", &status, AT_EMPTY_PATH) == 0 && S_ISCHR(status.st_mode));
+    CHECK(fails(static_cast<int>(read(fd, &byte, 1)), EINVAL) && fails(static_cast<int>(write(fd, &byte, 1)), EINVAL));
+    CHECK(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
+    CHECK(lseek(fd, 0, SEEK_SET) == -1 && errno == ESPIPE);
+    pollfd fds[] = {{fd, POLLIN | POLLOUT, 0}, {fd, 0, 0}};
+    CHECK(poll(fds, 2, -1) == 1 && fds[0].revents == (POLLIN | POLLOUT) && fds[1].revents == 0);
+    CHECK(ppoll(fds, 2, nullptr, nullptr) == 1);
+    int pipe_ends[2];
+    CHECK(pipe(pipe_ends) == 0);
+    pollfd mixed[] = {{pipe_ends[0], POLLIN, 0}, {fd, POLLOUT, 0}};
+    CHECK(poll(mixed, 2, -1) == 1 && mixed[0].revents == 0 && mixed[1].revents == POLLOUT);
+    const int epoll = epoll_create1(EPOLL_CLOEXEC);
+    epoll_event event{};
+    CHECK(fails(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), EPERM));
+    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, pipe_ends[0], &event) == 0);
+    CHECK(write(pipe_ends[1], &byte, 1) == 1 && read(pipe_ends[0], &byte, 1) == 1);
+    int waiting = 0;
+    CHECK(fails(ioctl(fd, FIONREAD, &waiting), ENOTTY) && ioctl(fd, FIOCLEX) == 0);
+    CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && echoes(fd, 8)); // means nothing to the driver
+}
+
+// Signals (KERNEL 1.14). The calls that reach the DSP are counted by the test.
+void on(
+    int number, int flags, void (*handler)(int) = [](int) {}) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    action.sa_flags = flags;
+    CHECK(sigaction(number, &action, nullptr) == 0);
+}
+// A handler that runs before the wait has begun interrupts nothing.
+void until_waiting(pid_t thread) {
+    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/syscall";
+    for (;;) {
+        std::ifstream file(path);
+        long number = -1;
+        if (file >> number && (number == SYS_recvmsg || number == SYS_ppoll)) return;
+    }
+}
+// Blocks in the DSP, while another thread sends this one `signals` and then lets the calls go.
+int signalled(int fd, const std::vector<int>& signals, bool release = true) {
+    const pid_t process = getpid();
+    const auto self = static_cast<pid_t>(syscall(SYS_gettid));
+    std::thread sender([&] {
+        bool asleep = false;
+        for (const int signal : signals) {
+            CHECK(asleep || invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
+            until_waiting(self);
+            CHECK(syscall(SYS_tgkill, process, self, signal) == 0);
+            asleep = signal == SIGWINCH; // which wakes nobody
+        }
+        if (!release) return;
+        CHECK(invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
+        CHECK(invoke(fd, unblock, 0, 0, {}) == 0);
+    });
+    errno = 0;
+    const int result = invoke(fd, block, 0, 0, {});
+    const int error = errno;
+    sender.join();
+    errno = error;
+    return result;
+}
+void restarted() {
+    const int fd = device();
+    on(SIGUSR1, SA_RESTART);
+    CHECK(signalled(fd, {SIGUSR1, SIGUSR1}) == 0); // three runs
+    CHECK(echoes(fd, 8));
+}
+void ended() {
+    const int fd = device();
+    CHECK(echoes(fd, 8)); // the channel is older than the handler
+    on(SIGUSR1, 0);
+    CHECK(fails(signalled(fd, {SIGUSR1}, false), EINTR));
+    on(SIGUSR2, static_cast<int>(SA_RESETHAND)); // gone when it has run
+    on(SIGUSR1, SA_RESTART);
+    CHECK(fails(signalled(fd, {SIGUSR2}, false), EINTR));
+    CHECK(echoes(fd, 8));
+}
+void told_apart() {
+    const int fd = device();
+    static std::atomic<int> first = 0;
+    static std::atomic<int> second = 0;
+    on(SIGUSR1, SA_RESTART, [](int) { ++first; });
+    on(SIGUSR2, 0, [](int) { ++second; });
+    CHECK(signalled(fd, {SIGUSR1}) == 0 && first == 1);                                         // two runs
+    CHECK(fails(signalled(fd, {SIGUSR1, SIGUSR2}, false), EINTR) && first == 2 && second == 1); // two more
+    CHECK(signalled(fd, {SIGWINCH, SIGUSR1}) == 0 && first == 3); // nobody notices the one: two more, once more
+    CHECK(echoes(fd, 8));
+}
+void stopped() { // and goes on when the test lets it
+    const int fd = device();
+    const pid_t self = getpid();
+    std::thread stopper([&] {
+        CHECK(invoke(fd, wait_for_sleeper, 0, 0, {}) == 0);
+        until_waiting(self);
+        CHECK(kill(self, SIGSTOP) == 0);
+    });
+    CHECK(invoke(fd, block, 0, 0, {}) == 0);
+    stopper.join();
+}
+void uninterruptible() {
+    const int fd = device();
+    on(SIGALRM, 0);
+    const itimerval often{{0, 200}, {0, 200}};
+    CHECK(setitimer(ITIMER_REAL, &often, nullptr) == 0);
+    for (int i = 0; i < 200; ++i) CHECK(ioctl(fd, VDSP_INIT_ATTACH, nullptr) == 0);
+    for (int i = 0; i < 50; ++i) close(device());
 }
 
 } // namespace
@@ -402,7 +592,19 @@ int main(int argc, char** argv) {
                                     {"interrupted", interrupted},
                                     {"hang", hang},
                                     {"confined", confined},
-                                    {"sweeping", sweeping}})
+                                    {"warm", warm},
+                                    {"sweeping", sweeping},
+                                    {"swept", swept},
+                                    {"duplicates", duplicates},
+                                    {"inherit", inherit},
+                                    {"use-inherited", use_inherited},
+                                    {"children", children},
+                                    {"plain-file", plain_file},
+                                    {"restarted", restarted},
+                                    {"ended", ended},
+                                    {"told-apart", told_apart},
+                                    {"stopped", stopped},
+                                    {"uninterruptible", uninterruptible}})
         if (name == scenario) {
             run();
             return 0;

@@ -1,5 +1,5 @@
 // Unmodified programs below the real shim, against the real server on a thread, with scripted DSPs behind it.
-#include "fake_dsp.hpp"
+#include "tests/unit/vdsp_driver/fake_dsp.hpp"
 #include "vdsp/driver/control.hpp"
 #include "vdsp/driver/driver.hpp"
 #include "vdsp/driver/server.hpp"
@@ -16,10 +16,12 @@
 #include <gtest/gtest.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <systemd/sd-event.h>
 #include <thread>
@@ -45,13 +47,17 @@ public:
         case 4: {
             const std::lock_guard guard(mutex);
             blocked.push_back({&dsp, request.context});
+            ++runs;
+            fresh = true;
             changed.notify_all();
+            for (const auto& [waiter, context] : waiters) waiter->answer(context, 0);
+            if (!waiters.empty()) fresh = false;
+            waiters.clear();
             return std::nullopt;
         }
         case 5: {
             const std::lock_guard guard(mutex);
-            for (const auto& [sleeper, context] : blocked) sleeper->answer(context, 0);
-            blocked.clear();
+            wake();
             return 0;
         }
         case 6:
@@ -71,9 +77,29 @@ public:
         case 9:
             dsp.put(first_byte(arguments[0]), std::uint8_t{0x77});
             return 0;
+        case 10: { // answered when another call sleeps that nobody has waited for
+            const std::lock_guard guard(mutex);
+            if (fresh) {
+                fresh = false;
+                return 0;
+            }
+            waiters.push_back({&dsp, request.context});
+            return std::nullopt;
+        }
         default:
             return 20;
         }
+    }
+    int sleepers_so_far() {
+        const std::lock_guard guard(mutex);
+        return runs;
+    }
+    /// Wakes the sleepers once so many have come in all.
+    bool wake_after(int sleepers) {
+        std::unique_lock lock(mutex);
+        if (!changed.wait_for(lock, std::chrono::seconds(20), [&] { return runs == sleepers; })) return false;
+        wake();
+        return true;
     }
     bool wait_for_sleeper() {
         std::unique_lock lock(mutex);
@@ -81,9 +107,17 @@ public:
     }
 
 private:
+    void wake() {
+        for (const auto& [sleeper, context] : blocked) sleeper->answer(context, 0);
+        blocked.clear();
+    }
+
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<std::pair<FakeDsp*, std::uint64_t>> blocked;
+    std::vector<std::pair<FakeDsp*, std::uint64_t>> waiters;
+    bool fresh = false; ///< a sleeper came that no waiter was told of
+    int runs = 0;
 };
 
 class Shim : public testing::Test {
@@ -142,6 +176,9 @@ protected:
         return pid;
     }
     static int wait(pid_t pid) {
+        const UniqueFd ends(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+        pollfd end{.fd = ends.get(), .events = POLLIN, .revents = 0};
+        if (::poll(&end, 1, 60000) != 1) ::kill(pid, SIGKILL);
         int status = 0;
         EXPECT_EQ(::waitpid(pid, &status, 0), pid);
         return status;
@@ -197,6 +234,54 @@ TEST_F(Shim, a_seccomp_filter_does_not_stop_it) {
 }
 TEST_F(Shim, a_program_may_close_every_fd_it_does_not_know) {
     EXPECT_EQ(run("sweeping"), 0);
+}
+
+TEST_F(Shim, nor_every_fd_at_once) {
+    EXPECT_EQ(run("swept"), 0);
+}
+TEST_F(Shim, a_warm_call_is_two_datagrams_and_one_look_at_the_fd) {
+    EXPECT_EQ(run("warm"), 0);
+}
+TEST_F(Shim, copies_of_an_fd_are_the_same_file_however_high) {
+    EXPECT_EQ(run("duplicates"), 0);
+}
+TEST_F(Shim, a_program_may_call_on_an_fd_that_it_was_born_with) {
+    EXPECT_EQ(run("inherit"), 0);
+}
+TEST_F(Shim, children_of_every_kind_have_channels_of_their_own) {
+    EXPECT_EQ(run("children"), 0);
+}
+TEST_F(Shim, a_device_does_not_behave_like_a_socket) {
+    EXPECT_EQ(run("plain-file"), 0);
+}
+
+TEST_F(Shim, a_handler_with_sa_restart_makes_the_dsp_run_the_call_again) {
+    EXPECT_EQ(run("restarted"), 0);
+    EXPECT_EQ(module.sleepers_so_far(), 3);
+    until("slots_used", 0);
+    EXPECT_EQ(status()["contexts_abandoned"], 2);
+}
+TEST_F(Shim, a_handler_without_it_ends_the_call) {
+    EXPECT_EQ(run("ended"), 0);
+    EXPECT_EQ(module.sleepers_so_far(), 2);
+}
+TEST_F(Shim, handlers_that_differ_are_told_apart) {
+    EXPECT_EQ(run("told-apart"), 0);
+    EXPECT_EQ(module.sleepers_so_far(), 6);
+}
+TEST_F(Shim, a_stop_makes_the_call_start_over) {
+    const pid_t pid = spawn("stopped");
+    int status = 0;
+    ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+    ASSERT_TRUE(WIFSTOPPED(status));
+    ::kill(pid, SIGCONT);
+    EXPECT_TRUE(module.wake_after(2));
+    EXPECT_EQ(wait(pid), 0);
+    EXPECT_EQ(module.sleepers_so_far(), 2);
+}
+TEST_F(Shim, calls_that_the_kernel_makes_are_not_interrupted) {
+    EXPECT_EQ(run("uninterruptible"), 0);
+    EXPECT_EQ(status()["contexts_abandoned"], 0);
 }
 
 TEST_F(Shim, a_signal_costs_a_context) {
