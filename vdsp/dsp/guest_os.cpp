@@ -24,6 +24,8 @@ std::string_view to_string(PdPhase phase) {
         return "ending";
     case PdPhase::crashed:
         return "crashed";
+    case PdPhase::left:
+        return "left";
     }
     return "?";
 }
@@ -69,7 +71,8 @@ void GuestOs::route(const WireRequest& request) {
     const std::uint64_t number = request.context & pd_mask;
     Pd* pd = client != clients_.end() && number < client->second.pds.size() ? client->second.pds[number] : nullptr;
     if (pd == nullptr || pd->phase == PdPhase::crashed) return answer_later(request.context, aee::no_such);
-    if (pd->phase == PdPhase::ending) return answer_later(request.context, aee::on_dsp(aee::bad_state));
+    if (pd->phase == PdPhase::ending || pd->phase == PdPhase::left)
+        return answer_later(request.context, aee::on_dsp(aee::bad_state));
     pd->process->request(request);
 }
 
@@ -140,6 +143,24 @@ void GuestOs::leave(Pd& pd, std::int32_t client) {
     show_memory(pd);
 }
 
+std::optional<DspPage> GuestOs::page_at(const PdProcess& process, std::uint64_t address) {
+    const Pd* pd = pd_of(process);
+    if (pd == nullptr) return std::nullopt;
+    for (const auto& [id, sid] : pd->clients) {
+        const auto client = clients_.find(id);
+        if (client == clients_.end()) continue;
+        const auto after = client->second.maps.upper_bound(address);
+        if (after == client->second.maps.begin()) continue;
+        const DspPage& page = std::prev(after)->second;
+        if (address - page.address < page.size) return page;
+    }
+    return std::nullopt;
+}
+
+void GuestOs::drop_maps(const Client& client) {
+    for (const auto& [address, page] : client.maps) unmapped(address);
+}
+
 void GuestOs::show_memory(Pd& pd) {
     std::set<std::uint32_t> sids;
     for (const auto& [client, sid] : pd.clients) sids.insert(sid);
@@ -165,16 +186,16 @@ void GuestOs::ended(PdProcess& process) {
     for (const std::uint64_t context : pd.waiting) answer_later(context, aee::on_dsp(aee::unable_to_load));
     for (const std::uint64_t context : pd.releases) answer_later(context, aee::success);
     pd.waiting.clear();
-    const bool crashed = pd.phase != PdPhase::ending;
-    if (crashed) {
+    const bool asked = pd.phase == PdPhase::ending;
+    if (!asked && !process.left()) {
         ++crashes_;
         log::warning(fmt::format("PD \"{}\" ({}) of {} died", pd.name, fastrpc::to_string(pd.kind),
                                  fastrpc::to_string(config_.domain)),
                      {{"FASTRPC_DOMAIN", std::string(fastrpc::to_string(config_.domain))}});
     }
-    // A crashed user PD stays known, without a process, until the kernel releases its client.
-    if (!crashed || is_static(pd.kind)) return forget(pd);
-    pd.phase = PdPhase::crashed;
+    // A user PD that is gone stays known, without a process, until the kernel releases its client.
+    if (asked || is_static(pd.kind)) return forget(pd);
+    pd.phase = process.left() ? PdPhase::left : PdPhase::crashed;
     pd.process.reset();
 }
 

@@ -20,7 +20,7 @@ namespace fastrpc::vdsp {
 /// Largest payload of a kernel call; the name and the attributes are the only parts of variable size.
 inline constexpr std::uint64_t max_kernel_payload = 64U << 10;
 
-enum class PdPhase { starting, running, ending, crashed };
+enum class PdPhase { starting, running, ending, crashed, left };
 
 struct Pd {
     PdKind kind = PdKind::root;
@@ -34,8 +34,8 @@ struct Pd {
 };
 
 struct Client {
-    std::array<Pd*, 3> pds{};                    ///< by PD number
-    std::map<std::uint64_t, std::uint64_t> maps; ///< DSP address -> bytes: MMAP and MEM_MAP
+    std::array<Pd*, 3> pds{};              ///< by PD number
+    std::map<std::uint64_t, DspPage> maps; ///< by DSP address: MMAP and MEM_MAP
 };
 
 class GuestOs final : public DspHalf, public PdOwner {
@@ -59,6 +59,7 @@ public:
     void answered(std::uint64_t context, std::int32_t result) override;
     void ready(PdProcess& process) override;
     void ended(PdProcess& process) override;
+    std::optional<DspPage> page_at(const PdProcess& process, std::uint64_t address) override;
 
 private:
     struct KernelCall; // one call on handle 1 or 2, parsed: process_group.cpp
@@ -72,6 +73,7 @@ private:
     Pd& static_pd(PdKind kind, std::string name);
     void join(Pd& pd, std::int32_t client, unsigned number, const WireRequest& request);
     void leave(Pd& pd, std::int32_t client);
+    void drop_maps(const Client& client);
     void forget(const Pd& pd);
     static void show_memory(Pd& pd);
 

@@ -189,11 +189,17 @@ void PdProcess::take(const Frame& frame) {
 }
 
 void PdProcess::resolve(std::uint64_t cookie, std::uint64_t address) {
-    const bool own = sids_.contains(static_cast<std::uint32_t>(address >> 32));
-    const std::optional<DmaWindow> window = own ? machine_.window(address) : std::nullopt;
+    const std::optional<DspPage> page = owner_.page_at(*this, address);
+    const std::uint64_t dma = page ? page->dma : address;
+    const bool own = sids_.contains(static_cast<std::uint32_t>(dma >> 32));
+    const std::optional<DmaWindow> window = own ? machine_.window(dma) : std::nullopt;
     if (!window) return send(pd_header(PdOp::fault, cookie));
-    windows_.insert(window->address);
-    const WindowMessage message{window->address, window->size, window->offset};
+    WindowMessage message{window->address, window->size, window->offset};
+    if (page) {
+        const std::uint64_t skip = dma - window->address;
+        message = {page->address, std::min(page->size, window->size - skip), window->offset + skip};
+    }
+    windows_.insert(message.address);
     send(pd_header(PdOp::window, cookie), bytes_of(message), window->fd.get());
 }
 
@@ -212,6 +218,7 @@ void PdProcess::process_gone() {
     siginfo_t info{};
     if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     pid_ = -1;
+    left_ = info.si_code == CLD_EXITED && info.si_status == 0;
     pid_source_ = sd_event_source_disable_unref(pid_source_);
     while (receive_one()) {
     } // answers that it sent before it died

@@ -40,6 +40,13 @@ struct LoadedModule {
 
 class PdProcess;
 
+/// A mapping that the kernel made on the DSP: an address of the DSP's and the DMA memory behind it.
+struct DspPage {
+    std::uint64_t address = 0;
+    std::uint64_t dma = 0;
+    std::uint64_t size = 0; ///< bytes
+};
+
 /// Whoever owns the PDs.
 class PdOwner {
 public:
@@ -47,6 +54,8 @@ public:
     /// An answer to a call that was in the PD.
     virtual void answered(std::uint64_t context, std::int32_t result) = 0;
     virtual void ready(PdProcess& pd) = 0;
+    /// The mapping of one of the PD's clients that `address`, one of the DSP's own, lies in.
+    virtual std::optional<DspPage> page_at(const PdProcess& pd, std::uint64_t address) = 0;
     /// The process is gone, and reaped; pending() are the calls that it never answered. The owner may destroy it.
     virtual void ended(PdProcess& pd) = 0;
 };
@@ -72,6 +81,8 @@ public:
     void kill();
 
     [[nodiscard]] bool ending() const noexcept { return ending_; }
+    /// Once ended: the PD left by itself, without a fault.
+    [[nodiscard]] bool left() const noexcept { return left_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] const std::set<std::uint64_t>& pending() const noexcept { return pending_; }
     [[nodiscard]] const std::vector<LoadedModule>& modules() const noexcept { return modules_; }
@@ -110,6 +121,7 @@ private:
     std::vector<LoadedModule> modules_;
     std::uint64_t calls_ = 0, reverse_calls_ = 0;
     bool ending_ = false;
+    bool left_ = false;
 };
 
 } // namespace fastrpc::vdsp

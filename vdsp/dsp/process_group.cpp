@@ -109,13 +109,14 @@ GuestOs::Answer GuestOs::release(const KernelCall& call) {
     const auto client = clients_.find(body->client);
     if (client == clients_.end()) return aee::success;
     const auto pds = client->second.pds;
+    drop_maps(client->second);
     clients_.erase(client);
     Answer answer = aee::success;
     for (Pd* pd : pds) {
         if (pd == nullptr) continue;
         if (is_static(pd->kind)) {
             leave(*pd, body->client);
-        } else if (pd->phase == PdPhase::crashed) {
+        } else if (!pd->process) {
             forget(*pd);
         } else {
             pd->phase = PdPhase::ending;
@@ -145,7 +146,7 @@ GuestOs::Answer GuestOs::create(const KernelCall& call, bool with_attributes) {
     const bool is_unsigned = (body->attributes & attribute::unsigned_module) != 0;
     if (is_unsigned && !has_unsigned(config_.domain)) return aee::on_dsp(not_unsigned);
     const Pd* old = user_pd(body->client);
-    if (old != nullptr && old->phase != PdPhase::crashed) return aee::on_dsp(already);
+    if (old != nullptr && old->process) return aee::on_dsp(already);
     if (old != nullptr) forget(*old);
     const auto shell = read_argument(machine_, call.arguments[2], max_shell);
     if (!shell) return aee::on_dsp(bad_address);
@@ -195,7 +196,7 @@ GuestOs::Answer GuestOs::map_page(const KernelCall& call, std::int32_t id) {
     const std::uint64_t address = next_address_;
     if (!write_argument(machine_, call.arguments.back(), bytes_of(address))) return bad_parameter();
     next_address_ += (page->size + page_bytes - 1) / page_bytes * page_bytes + page_bytes;
-    client->second.maps.emplace(address, page->size);
+    client->second.maps.emplace(address, DspPage{address, page->address, page->size});
     return aee::success;
 }
 
@@ -203,8 +204,9 @@ GuestOs::Answer GuestOs::unmap_page(std::int32_t id, std::uint64_t address, std:
     const auto client = clients_.find(id);
     if (client == clients_.end()) return aee::no_such;
     const auto found = client->second.maps.find(address);
-    if (found == client->second.maps.end() || found->second != size) return aee::on_dsp(aee::no_such_map);
+    if (found == client->second.maps.end() || found->second.size != size) return aee::on_dsp(aee::no_such_map);
     client->second.maps.erase(found);
+    unmapped(address);
     return aee::success;
 }
 
