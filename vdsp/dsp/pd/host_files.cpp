@@ -8,7 +8,7 @@
 namespace fastrpc::vdsp {
 namespace {
 
-constexpr unsigned fclose_method = 3, fread_method = 4, flen_method = 10, fopen_with_env_method = 19;
+constexpr unsigned fclose_method = 3, fread_method = 4, fopen_with_env_method = 19;
 
 // Strings travel with their NUL. A literal or a std::string has one behind its view; so `text` must be one.
 std::span<const std::byte> with_nul(const std::string& text) {
@@ -32,14 +32,6 @@ HostResult<std::uint32_t> HostFiles::open(std::string_view name) {
     const auto fd = *leading<std::int32_t>(reply->outputs[0]);
     if (fd <= 0) return host_nonsense();
     return static_cast<std::uint32_t>(fd);
-}
-
-HostResult<std::uint64_t> HostFiles::length(std::uint32_t fd) {
-    const std::array<std::span<const std::byte>, 1> inputs{bytes_of(fd)};
-    const std::array<std::uint32_t, 1> capacities{8};
-    const auto reply = apps_std_.call(flen_method, inputs, capacities);
-    if (!reply) return std::unexpected(reply.error());
-    return *leading<std::uint64_t>(reply->outputs[0]);
 }
 
 HostResult<std::size_t> HostFiles::read(std::uint32_t fd, std::span<std::byte> into) {

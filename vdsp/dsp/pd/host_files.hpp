@@ -20,7 +20,6 @@ public:
 
     /// fopen_with_env("ADSP_LIBRARY_PATH", ";", name, "rb"); the host's fd.
     HostResult<std::uint32_t> open(std::string_view name);
-    HostResult<std::uint64_t> length(std::uint32_t fd);
     /// Bytes read, at most `into`; 0 is the end of the file.
     HostResult<std::size_t> read(std::uint32_t fd, std::span<std::byte> into);
     HostResult<void> close(std::uint32_t fd);
