@@ -145,7 +145,8 @@ TEST_F(ModuleLoad, uris_for_elsewhere_are_refused) {
     EXPECT_EQ(open(3, 1, "file:///libtest_skel.so?x&_dom=cdsp").dl_error, static_cast<std::int32_t>(0x80000404));
     EXPECT_EQ(open(3, 1, "file:///?x").dl_error, aee::on_dsp(aee::bad_parm));
     EXPECT_EQ(open(3, 1, "").dl_error, aee::on_dsp(aee::bad_parm));
-    EXPECT_EQ(open(3, 1, "adsp_default_listener").dl_error, aee::on_dsp(aee::no_such_mod)) << "static PDs only";
+    EXPECT_EQ(open(3, 1, "no_such_interface").dl_error, aee::on_dsp(aee::no_such_mod));
+    EXPECT_EQ(open(3, 1, "adsp_default_listener").dl_error, 0) << "built into every PD";
     EXPECT_TRUE(seen.empty());
 }
 
