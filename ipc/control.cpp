@@ -70,7 +70,7 @@ void each(auto& walk, T&... members) {
 void members(auto& walk,
              auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Grant> {
     each(walk, m.rule, m.file, m.line, m.attributes, m.limits.sessions_per_uid, m.limits.lanes, m.limits.mapped_bytes,
-         m.limits.buffers, m.limits.deadline_ms);
+         m.limits.buffers, m.limits.deadline_ms, m.trusted);
 }
 void members(auto& walk,
              auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, StartMessage> {

@@ -24,6 +24,8 @@ struct Grant {
     std::uint32_t line = 0;       ///< 1-based
     std::uint32_t attributes = 0; ///< process attributes of the PD (attribute:: in domain.hpp)
     Limits limits;
+    /// May be served where a client can attack the kernel itself (the first generation of QDA, KERNEL 2.5 no. 3).
+    bool trusted = false;
     friend bool operator==(const Grant&, const Grant&) = default;
 };
 

@@ -68,6 +68,7 @@ private:
         if (member.key == "kinds") return read_kinds(member, rule);
         if (member.key == "limits") return read_limits(member, rule);
         if (member.key == "attributes") return read_attributes(member, rule);
+        if (member.key == "trusted") return read_trusted(member, rule);
         if (member.key == "description") return expect(member, JsonType::string);
         return {}; // name and effect came first
     }
@@ -281,6 +282,13 @@ private:
             if (found != attribute_names.end()) rule.attributes |= found->bit;
             return found != attribute_names.end();
         });
+    }
+
+    Status read_trusted(const JsonMember& member, Rule& rule) const {
+        if (rule.effect != Effect::allow) return at(member.place, "only a rule that allows has \"trusted\"");
+        if (Status ok = expect(member, JsonType::boolean); !ok) return ok;
+        rule.trusted = member.value.boolean;
+        return {};
     }
 
     void warn_if_impossible(const JsonValue& value, const Rule& rule) {

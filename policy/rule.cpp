@@ -38,7 +38,12 @@ std::uint32_t attributes_of(PdKind kind) noexcept {
 }
 
 Grant Rule::grant(PdKind kind) const {
-    return {.rule = name, .file = file, .line = line, .attributes = attributes | attributes_of(kind), .limits = limits};
+    return {.rule = name,
+            .file = file,
+            .line = line,
+            .attributes = attributes | attributes_of(kind),
+            .limits = limits,
+            .trusted = trusted};
 }
 
 void Compiled::finish() {

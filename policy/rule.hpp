@@ -69,6 +69,7 @@ struct Rule {
     Set<PdKind> kinds;
     std::uint32_t attributes = 0; ///< those that the rule names
     Limits limits;
+    bool trusted = false;
 
     [[nodiscard]] Grant grant(PdKind kind) const;
 };

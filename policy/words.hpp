@@ -12,8 +12,8 @@
 namespace fastrpc::policy {
 
 inline constexpr std::array<std::string_view, 2> file_keys{"$schema", "rules"};
-inline constexpr std::array<std::string_view, 9> rule_keys{"name",  "description", "priority", "subject",   "domains",
-                                                           "kinds", "effect",      "limits",   "attributes"};
+inline constexpr std::array<std::string_view, 10> rule_keys{
+    "name", "description", "priority", "subject", "domains", "kinds", "effect", "limits", "attributes", "trusted"};
 inline constexpr std::array<std::string_view, 3> subject_keys{"any", "users", "groups"};
 /// "ask" is reserved: the loader refuses it until there is somebody to ask.
 inline constexpr std::array<std::string_view, 2> effects{"allow", "deny"};

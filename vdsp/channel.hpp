@@ -83,5 +83,8 @@ public:
 Woken converse_by_waiting(Dsp& dsp, const WireRequest& request, std::span<const int> disturbances,
                           std::optional<std::chrono::steady_clock::time_point> deadline,
                           const std::function<bool()>& done);
+/// What is left of it when the request was sent in another way.
+Woken wait_for_answer(std::span<const int> disturbances, std::optional<std::chrono::steady_clock::time_point> deadline,
+                      const std::function<bool()>& done);
 
 } // namespace fastrpc::vdsp

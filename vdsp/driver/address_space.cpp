@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fcntl.h>
 #include <iterator>
+#include <mutex>
 
 namespace fastrpc::vdsp {
 
@@ -16,7 +17,8 @@ constexpr std::uint64_t end_iova = 0xFFFF'F000;
 
 Result<AddressSpace::Window> AddressSpace::add(std::uint32_t sid, std::uint64_t size, UniqueFd memory) {
     size = (size + page_bytes - 1) & ~(page_bytes - 1);
-    const std::uint64_t base = std::uint64_t{sid} << 32;
+    const std::uint64_t base = std::uint64_t{sid} << sid_shift_;
+    const std::lock_guard lock(mutex_);
     std::uint64_t& next = next_.try_emplace(sid, base + first_iova).first->second;
     auto address = gap(next, base + end_iova, size);
     if (!address) address = gap(base + first_iova, base + end_iova, size);
@@ -41,18 +43,31 @@ std::optional<std::uint64_t> AddressSpace::gap(std::uint64_t first, std::uint64_
 }
 
 std::optional<DmaWindow> AddressSpace::find(std::uint64_t address) const {
+    const std::shared_lock lock(mutex_);
     auto window = memory_.upper_bound(address);
     if (window == memory_.begin()) return std::nullopt;
     --window;
-    if (address - window->first >= window->second.size) return std::nullopt;
+    if (!window->second.fd || address - window->first >= window->second.size) return std::nullopt;
     return DmaWindow{.address = window->first,
                      .size = window->second.size,
                      .fd = UniqueFd(::fcntl(window->second.fd.get(), F_DUPFD_CLOEXEC, 3))};
 }
 
+std::size_t AddressSpace::windows() const {
+    const std::shared_lock lock(mutex_);
+    return memory_.size();
+}
+
 void AddressSpace::remove(std::uint64_t address) {
-    memory_.erase(address);
+    UniqueFd gone;
+    {
+        const std::lock_guard lock(mutex_);
+        gone = std::move(memory_.at(address).fd);
+    }
+    // Told without the lock: the DSP may be looking for windows just now.
     if (on_unmapped) on_unmapped(address);
+    const std::lock_guard lock(mutex_);
+    memory_.erase(address);
 }
 
 } // namespace fastrpc::vdsp

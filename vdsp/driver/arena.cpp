@@ -4,7 +4,6 @@
 #include "vdsp/wire/payload_view.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <sys/mman.h>
 
 namespace fastrpc::vdsp {
@@ -41,18 +40,10 @@ Result<std::shared_ptr<Arena>> Arena::make(AddressSpace& space, std::uint32_t si
 Result<Arena::Payload> Arena::allocate(std::uint64_t size) {
     size = (size + page_bytes - 1) & ~(page_bytes - 1);
     Payload payload;
-    std::uint64_t offset = 0;
-    for (const auto& [start, length] : used_) {
-        if (start - offset >= size) break;
-        offset = start + length;
-    }
-    const std::uint64_t capacity = memory_.bytes().size();
-    if (offset <= capacity && size <= capacity - offset) {
-        used_[offset] = size;
+    if (const auto offset = take(size)) {
         payload.arena_ = shared_from_this();
-        payload.bytes_ = memory_.bytes().subspan(offset, size);
-        payload.dma_ = window_.address() + offset;
-        std::memset(payload.bytes_.data(), 0, size);
+        payload.bytes_ = memory_.bytes().subspan(*offset, size);
+        payload.dma_ = window_.address() + *offset;
         return payload;
     }
     auto fd = make_memory("fastrpc-vdsp-payload", size);
@@ -68,7 +59,21 @@ Result<Arena::Payload> Arena::allocate(std::uint64_t size) {
     return payload;
 }
 
+std::optional<std::uint64_t> Arena::take(std::uint64_t size) {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t offset = 0;
+    for (const auto& [start, length] : used_) {
+        if (start - offset >= size) break;
+        offset = start + length;
+    }
+    const std::uint64_t capacity = memory_.bytes().size();
+    if (offset > capacity || size > capacity - offset) return std::nullopt;
+    used_[offset] = size;
+    return offset;
+}
+
 void Arena::give_back(std::uint64_t offset) {
+    const std::lock_guard lock(mutex_);
     used_.erase(offset);
 }
 

@@ -1,7 +1,7 @@
 // Memory for payloads: one sparse memfd per open file, cut into runs of pages.
 //
 // A single window lets the DSP map it once and find every later payload hot. A payload that does not fit gets a memfd
-// and a window of its own.
+// and a window of its own. Any thread may call.
 #pragma once
 
 #include "base/result.hpp"
@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 
 namespace fastrpc::vdsp {
@@ -35,7 +37,7 @@ private:
 
 class Arena : public std::enable_shared_from_this<Arena> {
 public:
-    /// One payload, zero-filled at first; its memory is free again when this object ends.
+    /// One payload, with whatever was in its memory before; the memory is free again when this object ends.
     class Payload {
     public:
         Payload() noexcept = default;
@@ -52,6 +54,8 @@ public:
         /// Whole pages.
         [[nodiscard]] std::span<std::byte> bytes() const noexcept { return bytes_; }
         [[nodiscard]] std::uint64_t dma() const noexcept { return dma_; }
+        /// Part of the arena, so that keeping it for the next call costs the DSP nothing.
+        [[nodiscard]] bool pooled() const noexcept { return arena_ != nullptr; }
 
     private:
         friend class Arena;
@@ -68,12 +72,14 @@ public:
 
 private:
     Arena() = default;
+    [[nodiscard]] std::optional<std::uint64_t> take(std::uint64_t size);
     void give_back(std::uint64_t offset);
 
     AddressSpace* space_ = nullptr;
     std::uint32_t sid_ = 0;
     AddressSpace::Window window_;
     MappedMemory memory_;
+    std::mutex mutex_;
     std::map<std::uint64_t, std::uint64_t> used_; ///< offset -> bytes
 };
 

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <mutex>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -27,6 +28,7 @@ Result<UniqueFd> BufferRegistry::allocate(std::uint64_t size, BufferKind kind) {
     if (!fd) return fd;
     struct stat status {};
     if (::fstat(fd->get(), &status) != 0) return fail_errno("fstat of a new buffer", errno);
+    const std::lock_guard lock(mutex_);
     device_ = status.st_dev;
     buffers_[status.st_ino] = {.inode = status.st_ino, .size = size, .kind = kind};
     return fd;
@@ -34,10 +36,17 @@ Result<UniqueFd> BufferRegistry::allocate(std::uint64_t size, BufferKind kind) {
 
 std::optional<BufferInfo> BufferRegistry::find(int fd) const {
     struct stat status {};
-    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_dev != device_) return std::nullopt;
+    if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+    const std::shared_lock lock(mutex_);
+    if (status.st_dev != device_) return std::nullopt;
     const auto found = buffers_.find(status.st_ino);
     if (found == buffers_.end()) return std::nullopt;
     return found->second;
+}
+
+std::size_t BufferRegistry::allocated() const {
+    const std::shared_lock lock(mutex_);
+    return buffers_.size();
 }
 
 } // namespace fastrpc::vdsp

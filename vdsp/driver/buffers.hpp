@@ -1,7 +1,7 @@
 // Virtual dma-bufs: sealed memfds that the server made and vouches for.
 //
 // A memfd's inode number is never given twice while the system runs, so the number alone tells a buffer of ours from
-// any other file, whoever holds it; the server keeps no fd of it.
+// any other file, whoever holds it; the server keeps no fd of it. Any thread may call.
 #pragma once
 
 #include "base/result.hpp"
@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <shared_mutex>
 #include <unordered_map>
 
 namespace fastrpc::vdsp {
@@ -30,9 +31,10 @@ public:
     Result<UniqueFd> allocate(std::uint64_t size, BufferKind kind);
     /// What is known of `fd`; nothing when it is not a buffer of ours.
     [[nodiscard]] std::optional<BufferInfo> find(int fd) const;
-    [[nodiscard]] std::size_t allocated() const noexcept { return buffers_.size(); }
+    [[nodiscard]] std::size_t allocated() const;
 
 private:
+    mutable std::shared_mutex mutex_;
     std::uint64_t device_ = 0; ///< of the file system that memfds live in
     std::unordered_map<std::uint64_t, BufferInfo> buffers_;
 };

@@ -3,8 +3,10 @@
 #include "vdsp/shim/protocol.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -13,9 +15,10 @@ namespace fastrpc::vdsp {
 
 namespace {
 
-constexpr std::size_t most_fds = 253; // SCM_MAX_FD
+constexpr std::size_t most_fds = 253;     // SCM_MAX_FD
+constexpr std::size_t most_outputs = 255; // what the scalars can count
 
-bool send_with_fd(int socket, std::vector<iovec>& pieces, int fd) {
+bool send_with_fd(int socket, std::span<iovec> pieces, int fd) {
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
     msghdr message{.msg_iov = pieces.data(), .msg_iovlen = pieces.size()};
     if (fd >= 0) {
@@ -61,12 +64,24 @@ bool as_declared(const Answer& answer) {
 
 } // namespace
 
-Datagram receive_datagram(int socket, std::span<std::byte> storage) {
+Datagram receive_datagram(int socket, std::span<std::byte> storage, std::vector<UniqueFd>& fds, bool wait) {
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * most_fds)];
     iovec piece{.iov_base = storage.data(), .iov_len = storage.size()};
-    msghdr message{.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    const ssize_t got = ::recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return {};
+    msghdr message;
+    ssize_t got;
+    for (;;) {
+        message = {};
+        message.msg_iov = &piece;
+        message.msg_iovlen = 1;
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        got = ::recvmsg(socket, &message, (wait ? 0 : MSG_DONTWAIT) | MSG_CMSG_CLOEXEC);
+        if (got >= 0 || (errno != EAGAIN && errno != EINTR)) break;
+        if (!wait) return {};
+        // The peer has the other name of this very file, and may have made it nonblocking.
+        pollfd readable{.fd = socket, .events = POLLIN, .revents = 0};
+        ::poll(&readable, 1, -1);
+    }
     if (got <= 0) return {.state = Datagram::State::ended};
     Datagram datagram{.state = Datagram::State::whole, .size = static_cast<std::size_t>(got)};
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
@@ -75,7 +90,7 @@ Datagram receive_datagram(int socket, std::span<std::byte> storage) {
         for (std::size_t i = 0; i < count; ++i) {
             int fd;
             std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-            datagram.fds.emplace_back(fd);
+            fds.emplace_back(fd);
         }
     }
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) datagram.state = Datagram::State::broken;
@@ -89,8 +104,10 @@ bool send_answer(int socket, Answer& answer) {
                      .result = answer.result,
                      .error = answer.error,
                      .body = answer.body.size()};
-    std::vector<iovec> pieces{{.iov_base = &reply, .iov_len = sizeof reply}};
-    if (!answer.body.empty()) pieces.push_back({.iov_base = answer.body.data(), .iov_len = answer.body.size()});
+    std::array<iovec, 2 + most_outputs> pieces;
+    std::size_t count = 0;
+    pieces[count++] = {.iov_base = &reply, .iov_len = sizeof reply};
+    if (!answer.body.empty()) pieces[count++] = {.iov_base = answer.body.data(), .iov_len = answer.body.size()};
     std::uint64_t total = 0;
     for (const Delivery& output : answer.outputs) total += output.bytes.size();
     if (total > vdsp_max_inline || !as_declared(answer)) {
@@ -102,10 +119,10 @@ bool send_answer(int socket, Answer& answer) {
         }
     } else {
         for (const Delivery& output : answer.outputs)
-            pieces.push_back({.iov_base = const_cast<std::byte*>(output.bytes.data()), .iov_len = output.bytes.size()});
+            pieces[count++] = {.iov_base = const_cast<std::byte*>(output.bytes.data()), .iov_len = output.bytes.size()};
         reply.body += total;
     }
-    return send_with_fd(socket, pieces, answer.fd.get());
+    return send_with_fd(socket, std::span(pieces).first(count), answer.fd.get());
 }
 
 } // namespace fastrpc::vdsp

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/unique_fd.hpp"
-#include "vdsp/driver/open_file.hpp"
+#include "vdsp/driver/device_file.hpp"
 
 #include <cstddef>
 #include <span>
@@ -19,11 +19,11 @@ struct Datagram {
     };
     State state = State::none;
     std::size_t size = 0;
-    std::vector<UniqueFd> fds;
 };
 
-/// Reads one datagram of a nonblocking socket into `storage`; one that does not fit is broken.
-Datagram receive_datagram(int socket, std::span<std::byte> storage);
+/// Reads one datagram into `storage` and appends its fds to `fds`; one that does not fit is broken. `wait`: comes back
+/// with one, or when the peer is gone; else at once.
+Datagram receive_datagram(int socket, std::span<std::byte> storage, std::vector<UniqueFd>& fds, bool wait);
 
 /// Sends `answer` as a vdsp_reply. Outputs go straight out of the payload when they are small and exactly as declared,
 /// else through a memfd. False when the peer does not take it.

@@ -1,6 +1,6 @@
 #include "vdsp/driver/driver.hpp"
 
-#include "vdsp/driver/open_file.hpp"
+#include "vdsp/driver/heap_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -9,57 +9,107 @@
 
 namespace fastrpc::vdsp {
 
-Driver::Driver(const Soc& soc, sd_event* event, const DspFactory& make, const DspConfig& config) {
-    context_.event = event;
-    context_.kernel_timeout_ms = soc.kernel_timeout_ms;
-    for (const SocDomain& domain : soc.domains) {
-        channels_.push_back(std::make_unique<DspChannel>(domain, context_, make, config));
-        DspChannel* channel = channels_.back().get();
-        const std::string name = fmt::format("fastrpc-{}", to_string(domain.domain));
-        const bool both = has_unsigned(domain.domain);
-        if (both || !domain.secure) nodes_.push_back({.name = name, .channel = channel, .secure = false});
-        if (both || domain.secure) nodes_.push_back({.name = name + "-secure", .channel = channel, .secure = true});
+namespace {
+
+using Json = nlohmann::json;
+
+Json status_of(const DspDomain& domain) {
+    Json kernel = Json::array();
+    if (domain.soc().misc != nullptr) kernel.push_back(domain.soc().misc->name);
+    if (!domain.soc().accel.empty()) kernel.push_back(domain.soc().accel);
+    Json status{{"name", to_string(domain.soc().domain)},
+                {"kernel", kernel.size() == 1 ? kernel.front() : kernel},
+                {"generation", domain.generation()},
+                {"state", to_string(domain.state())},
+                {"restarts", domain.restarts()},
+                {"slots", domain.slots()},
+                {"zombies", domain.zombies()},
+                {"slots_used", 0},
+                {"files", 0},
+                {"contexts_used", 0},
+                {"contexts_abandoned", 0},
+                {"windows", 0},
+                {"dsp", nullptr}};
+    const auto& channel = domain.channel();
+    if (!channel) return status;
+    status["slots"] = channel->slots();
+    status["slots_used"] = status["files"] = channel->slots_used();
+    status["contexts_used"] = channel->contexts().used();
+    status["contexts_abandoned"] = channel->contexts().abandoned();
+    status["windows"] = channel->space().windows();
+    channel->with_dsp([&](DspHalf& dsp) { status["dsp"] = Json::parse(dsp.status_json(), nullptr, false); });
+    return status;
+}
+
+} // namespace
+
+Driver::Driver(const Soc& soc, sd_event* event, const DspFactory& make, const DspConfig& config) :
+    context_(event, soc.kernel_timeout_ms) {
+    for (const SocDomain& description : soc.domains) {
+        domains_.push_back(std::make_unique<DspDomain>(description, context_, make, config, [this] {
+            if (on_change) on_change();
+        }));
+        if (description.misc == nullptr) continue;
+        DspDomain* domain = domains_.back().get();
+        const std::string name = fmt::format("fastrpc-{}", to_string(description.domain));
+        const bool both = has_unsigned(description.domain);
+        if (both || !description.secure) nodes_.push_back({.name = name, .domain = domain, .secure = false});
+        if (both || description.secure) nodes_.push_back({.name = name + "-secure", .domain = domain, .secure = true});
     }
     for (const std::string& heap : soc.heaps) nodes_.push_back({.name = "dma_heap/" + heap});
 }
 
+Driver::~Driver() {
+    shut_down();
+}
+
+void Driver::shut_down() {
+    on_change = nullptr;
+    for (const auto& domain : domains_) domain->shut_down();
+    context_.queue.run(); // what the dead left for the loop, which does not run any more
+}
+
 const Driver::Node* Driver::find(std::string_view name) const {
     const auto node = std::ranges::find(nodes_, name, &Node::name);
-    return node == nodes_.end() ? nullptr : &*node;
+    return node == nodes_.end() || !node->there() ? nullptr : &*node;
 }
 
 bool Driver::exists(std::string_view name) const {
     return find(name) != nullptr;
 }
 
-std::expected<Opened, int> Driver::open(std::string_view name) {
-    const Node* node = find(name);
-    if (node == nullptr) return std::unexpected(ENOENT);
-    if (node->channel == nullptr) return Opened{};
-    auto file = node->channel->open(node->secure);
-    if (!file) return std::unexpected(EBUSY);
-    return Opened{.file = std::move(file)};
+std::vector<std::string> Driver::nodes() const {
+    std::vector<std::string> names;
+    for (const Node& node : nodes_)
+        if (node.there()) names.push_back(node.name);
+    return names;
 }
 
-void Driver::set_latency(std::uint32_t us) {
-    for (const auto& channel : channels_) channel->dsp().set_latency(us);
+bool Driver::show_heap(std::string_view name, bool shown) {
+    const auto node = std::ranges::find(nodes_, name, &Node::name);
+    if (node == nodes_.end() || node->domain != nullptr) return false;
+    node->shown = shown;
+    if (on_change) on_change();
+    return true;
+}
+
+DspDomain* Driver::domain(std::string_view name) {
+    const auto found =
+        std::ranges::find_if(domains_, [&](const auto& domain) { return to_string(domain->soc().domain) == name; });
+    return found == domains_.end() ? nullptr : found->get();
+}
+
+std::expected<std::shared_ptr<DeviceFile>, int> Driver::open(std::string_view name, Opener opener) {
+    const Node* node = find(name);
+    if (node == nullptr) return std::unexpected(ENOENT);
+    if (node->domain == nullptr) return std::make_shared<HeapFile>(context_.buffers);
+    return OpenFile::make(node->domain->channel(), node->secure, opener);
 }
 
 std::string Driver::status() {
-    using Json = nlohmann::json;
     Json domains = Json::array();
-    for (const auto& channel : channels_) {
-        domains.push_back({{"name", to_string(channel->domain().domain)},
-                           {"slots", channel->domain().slots},
-                           {"slots_used", channel->slots_used()},
-                           {"files", channel->slots_used()},
-                           {"contexts_used", channel->contexts_used()},
-                           {"contexts_abandoned", channel->contexts_abandoned()},
-                           {"generation", 1},
-                           {"windows", channel->space().windows()},
-                           {"dsp", Json::parse(channel->dsp().status_json(), nullptr, false)}});
-    }
-    return Json{{"domains", domains}, {"buffers", context_.buffers.allocated()}, {"fatal", context_.fatal}}.dump();
+    for (const auto& domain : domains_) domains.push_back(status_of(*domain));
+    return Json{{"domains", domains}, {"buffers", context_.buffers.allocated()}, {"fatal", context_.fatal()}}.dump();
 }
 
 } // namespace fastrpc::vdsp

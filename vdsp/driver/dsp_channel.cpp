@@ -1,45 +1,100 @@
 #include "vdsp/driver/dsp_channel.hpp"
 
 #include "base/log.hpp"
-#include "vdsp/driver/open_file.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <fmt/core.h>
-#include <system_error>
-#include <systemd/sd-event.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 
 namespace fastrpc::vdsp {
 
 namespace {
-constexpr std::size_t most_fatal = 32;
+
+using Clock = std::chrono::steady_clock;
+
+const KernelProfile& profile_of(const SocDomain& domain) {
+    return domain.misc != nullptr ? *domain.misc : *find_profile("7.1");
+}
+
+/// Until one of `fds` is readable or hung up, or the deadline: false.
+bool wait_for(std::span<const int> fds, std::optional<Clock::time_point> deadline) {
+    std::array<pollfd, 2> watched{};
+    for (std::size_t i = 0; i < fds.size(); ++i) watched.at(i) = {.fd = fds[i], .events = POLLIN, .revents = 0};
+    timespec left{};
+    if (deadline) {
+        const auto rest = std::max(*deadline - Clock::now(), Clock::duration::zero());
+        const auto whole = std::chrono::duration_cast<std::chrono::seconds>(rest);
+        left = {.tv_sec = whole.count(), .tv_nsec = std::chrono::nanoseconds(rest - whole).count()};
+    }
+    return ::ppoll(watched.data(), fds.size(), deadline ? &left : nullptr, nullptr) != 0;
+}
+
 } // namespace
 
-Call::~Call() {
-    sd_event_source_disable_unref(timer);
-}
-
-void DriverContext::note_fatal(std::string text) {
-    log::warning(text);
-    if (fatal.size() < most_fatal) fatal.push_back(std::move(text));
-}
-
-DspChannel::DspChannel(SocDomain domain, DriverContext& context, const DspFactory& make, DspConfig config) :
-    domain_(std::move(domain)), context_(context), slots_(domain_.slots) {
+DspChannel::DspChannel(const SocDomain& domain, std::uint32_t slots, DriverContext& context,
+                       std::function<void(std::chrono::milliseconds)> crashed) :
+    domain_(domain),
+    profile_(profile_of(domain)), context_(context), crashed_(std::move(crashed)), space_(domain.sid_position),
+    contexts_(profile_.keeps_abandoned,
+              [&queue = context.queue](std::shared_ptr<void> left) { queue.post([left = std::move(left)] {}); }),
+    slots_(slots), slot_count_(slots) {
     space_.on_unmapped = [this](std::uint64_t address) {
-        if (dsp_) dsp_->unmapped(address);
+        if (!enter()) return;
+        dsp_->unmapped(address);
+        leave();
     };
-    config.domain = domain_.domain;
-    config.attributes = domain_.attributes;
-    dsp_ = make(std::move(config), *this, context.event);
 }
 
 DspChannel::~DspChannel() {
     dsp_.reset(); // first: from here on nobody asks for memory or answers
-    for (auto& call : contexts_) call.reset();
-    lost_heaps.clear(); // before the addresses that they lie at
+    lost_heaps.clear();
     remote_heap.reset();
+}
+
+void DspChannel::boot(const DspFactory& make, DspConfig config) {
+    dsp_ = make(std::move(config), *this, context_.event);
+}
+
+bool DspChannel::enter() noexcept {
+    ++inside_; // before the look at dead_: die() looks the other way round
+    if (!dead_ && dsp_) return true;
+    leave();
+    return false;
+}
+
+void DspChannel::leave() {
+    if (--inside_ == 0 && dead_) bury();
+}
+
+void DspChannel::bury() {
+    if (buried_.exchange(true)) return;
+    // On the loop, where the DSP half was made.
+    context_.queue.post([this] {
+        dsp_.reset();
+        const auto then = std::exchange(after_death_, nullptr);
+        if (then) then();
+    });
+}
+
+void DspChannel::die(std::function<void()> then) {
+    after_death_ = std::move(then);
+    ++inside_;
+    dead_ = true;
+    contexts_.kill();
+    leave();
+    const std::lock_guard lock(shared);
+    lost_heaps.clear();
+    remote_heap.reset();
+}
+
+void DspChannel::with_dsp(const std::function<void(DspHalf&)>& use) {
+    if (!enter()) return;
+    use(*dsp_);
+    leave();
 }
 
 void DspChannel::respond(std::span<const std::byte> message) {
@@ -49,79 +104,70 @@ void DspChannel::respond(std::span<const std::byte> message) {
     }
     WireResponse response;
     std::memcpy(&response, message.data(), sizeof response);
-    const std::shared_ptr<Call> call = contexts_[(response.context & 0xFF0) >> 4];
-    if (!call) {
+    const auto id = static_cast<std::uint8_t>(response.context >> profile_.context_shift);
+    if (id == 0 || !contexts_.answer(id, response.result))
         log::warning(fmt::format("{}: answer for unknown context {:#x}", to_string(domain_.domain), response.context));
-        return;
-    }
-    if (call->abandoned || !call->answered) return; // accepted, and of no use to anyone
-    call->timer = sd_event_source_disable_unref(call->timer);
-    const auto answered = std::exchange(call->answered, nullptr);
-    answered(*call, response.result);
 }
 
-std::shared_ptr<OpenFile> DspChannel::open(bool secure_node) {
-    const auto slot = std::ranges::find(slots_, false);
-    if (slot == slots_.end()) return nullptr;
-    const auto index = static_cast<std::uint32_t>(slot - slots_.begin());
-    auto file = OpenFile::make(*this, index, secure_node);
-    if (file) *slot = true;
-    return file;
+CallEnd DspChannel::converse(Caller& caller, const WireRequest& request, bool bounded,
+                             const std::shared_ptr<DeviceFile>& file) {
+    Call& call = caller.call;
+    const std::array fds{call.wake, caller.socket};
+    const auto disturbances = std::span(fds).first(bounded || caller.socket < 0 ? 1 : 2);
+    std::optional<Clock::time_point> deadline;
+    if (bounded) deadline = Clock::now() + std::chrono::milliseconds(context_.kernel_timeout_ms);
+    if (!enter()) {
+        contexts_.free(call);
+        return CallEnd::dead;
+    }
+    Woken woken = dsp_->converse(request, disturbances, deadline, caller.done);
+    leave();
+    while (!caller.done()) {
+        const bool late = woken == Woken::late;
+        if (late || (!bounded && caller.gone())) {
+            if (contexts_.abandon(call, file)) return late ? CallEnd::timed_out : CallEnd::interrupted;
+            break; // answered, or dead, just now
+        }
+        // A disturbance without a meaning, such as the echo of an earlier answer.
+        eventfd_t count;
+        if (::eventfd_read(call.wake, &count) != 0 || !caller.done())
+            woken = wait_for(disturbances, deadline) ? Woken::disturbed : Woken::late;
+    }
+    const bool answered = call.state == Call::State::answered;
+    if (!answered) contexts_.free(call);
+    return answered ? CallEnd::answered : CallEnd::dead;
+}
+
+std::optional<std::uint32_t> DspChannel::take_slot() {
+    const std::lock_guard lock(slots_mutex_);
+    const auto end = slots_.begin() + slot_count_;
+    const auto slot = std::find(slots_.begin(), end, false);
+    if (slot == end) return std::nullopt;
+    *slot = true;
+    return static_cast<std::uint32_t>(slot - slots_.begin());
 }
 
 void DspChannel::free_slot(std::uint32_t slot) {
+    const std::lock_guard lock(slots_mutex_);
     slots_[slot] = false;
 }
 
-bool DspChannel::take_context(const std::shared_ptr<Call>& call) {
-    std::uint8_t id = last_context_;
-    for (int tries = 0; tries < 255; ++tries) {
-        id = id == 255 ? std::uint8_t{1} : static_cast<std::uint8_t>(id + 1);
-        if (contexts_[id]) continue;
-        last_context_ = id;
-        call->id = id;
-        contexts_[id] = call;
-        return true;
-    }
-    return false;
+void DspChannel::set_slots(std::uint32_t count) {
+    const std::lock_guard lock(slots_mutex_);
+    for (std::size_t i = slots_.size(); i > count; --i)
+        if (slots_[i - 1]) count = static_cast<std::uint32_t>(i);
+    slot_count_ = count;
+    if (slots_.size() < count) slots_.resize(count);
 }
 
-void DspChannel::free_context(const Call& call) {
-    contexts_[call.id].reset();
+std::uint32_t DspChannel::slots() const {
+    const std::lock_guard lock(slots_mutex_);
+    return slot_count_;
 }
 
-void DspChannel::send(Call& call, const WireRequest& request, bool bounded) {
-    if (bounded) {
-        const int error = sd_event_add_time_relative(context_.event, &call.timer, CLOCK_MONOTONIC,
-                                                     std::uint64_t{context_.kernel_timeout_ms} * 1000, 1000,
-                                                     &DspChannel::on_timer, &call);
-        if (error < 0) throw std::system_error(-error, std::generic_category(), "timer of a kernel call");
-    }
-    dsp_->receive(request);
-}
-
-int DspChannel::on_timer(sd_event_source*, std::uint64_t, void* userdata) {
-    Call& call = *static_cast<Call*>(userdata);
-    call.timer = sd_event_source_disable_unref(call.timer);
-    call.abandoned = true;
-    call.answered = nullptr;
-    const auto timed_out = std::exchange(call.timed_out, nullptr);
-    timed_out(call);
-    return 0;
-}
-
-std::uint32_t DspChannel::slots_used() const noexcept {
+std::uint32_t DspChannel::slots_used() const {
+    const std::lock_guard lock(slots_mutex_);
     return static_cast<std::uint32_t>(std::ranges::count(slots_, true));
-}
-
-std::uint32_t DspChannel::contexts_used() const noexcept {
-    return static_cast<std::uint32_t>(
-        std::ranges::count_if(contexts_, [](const auto& call) { return call != nullptr; }));
-}
-
-std::uint32_t DspChannel::contexts_abandoned() const noexcept {
-    return static_cast<std::uint32_t>(
-        std::ranges::count_if(contexts_, [](const auto& call) { return call != nullptr && call->abandoned; }));
 }
 
 } // namespace fastrpc::vdsp

@@ -1,49 +1,26 @@
-// One DSP as the kernel sees it: session slots, call contexts, DMA addresses, and what is shared by all its files.
+// One DSP as the kernel sees it, from its boot to its end: session slots, call contexts, DMA addresses, and what all of
+// its files share. After a restart there is another one; this one lives on as long as old files hold it (KERNEL 1.15).
 //
-// It is the machine of its DSP half. Calls are asynchronous: send() returns at once and the call's handler runs when
-// the DSP answered, or, for calls of the kernel itself, when their time is over.
+// It is the machine of its DSP half. Callers' threads run through it side by side: each lock is short and none is held
+// while the DSP works.
 #pragma once
 
-#include "vdsp/driver/arena.hpp"
-#include "vdsp/driver/mappings.hpp"
+#include "vdsp/driver/context_table.hpp"
+#include "vdsp/driver/driver_context.hpp"
 #include "vdsp/driver/soc.hpp"
 #include "vdsp/dsp/dsp.hpp"
-#include "vdsp/wire/payload_layout.hpp"
 
-#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <string>
 #include <vector>
 
 struct sd_event;
-struct sd_event_source;
 
 namespace fastrpc::vdsp {
-
-class OpenFile;
-
-/// A call with a context id.
-struct Call {
-    std::shared_ptr<OpenFile> file;
-    std::uint8_t id = 0;    ///< 1..255
-    bool abandoned = false; ///< its caller is gone; the id is lost until the DSP restarts (KERNEL 1.14)
-    std::vector<LayoutArgument> arguments;
-    PayloadLayout layout;
-    PayloadPlace place;
-    Arena::Payload payload;
-    std::vector<std::uint64_t> mappings; ///< serials, held for the length of the call
-    std::function<void(Call& call, std::int32_t result)> answered;
-    std::function<void(Call& call)> timed_out; ///< calls of the kernel alone
-    sd_event_source* timer = nullptr;
-
-    Call() = default;
-    Call(const Call&) = delete;
-    Call& operator=(const Call&) = delete;
-    ~Call();
-};
 
 /// Memory that the kernel gave to a DSP process (MMAP) or to the DSP (remote heap).
 struct HeapMemory {
@@ -54,60 +31,85 @@ struct HeapMemory {
 
 using DspFactory = std::function<std::unique_ptr<DspHalf>(DspConfig config, Machine& machine, sd_event* event)>;
 
-/// What all DSPs of the SoC share.
-struct DriverContext {
-    sd_event* event = nullptr;
-    std::uint32_t kernel_timeout_ms = 10000;
-    BufferRegistry buffers;
-    std::vector<std::string> fatal; ///< what would have crashed a real kernel; the first 32
-    void note_fatal(std::string text);
+/// How a call ended.
+enum class CallEnd {
+    answered,
+    interrupted, ///< the caller gave up; the call is abandoned
+    timed_out,   ///< ETIMEDOUT; the call is abandoned
+    dead,        ///< EPIPE: the DSP is gone
 };
 
 class DspChannel : public Machine {
 public:
-    DspChannel(SocDomain domain, DriverContext& context, const DspFactory& make, DspConfig config);
+    /// `crashed` is called, from any thread, when the DSP says that it dies.
+    DspChannel(const SocDomain& domain, std::uint32_t slots, DriverContext& context,
+               std::function<void(std::chrono::milliseconds)> crashed);
     ~DspChannel() override;
     DspChannel(const DspChannel&) = delete;
     DspChannel& operator=(const DspChannel&) = delete;
 
+    /// Boots the DSP. Throws what `make` does.
+    void boot(const DspFactory& make, DspConfig config);
+    /// The channel goes down: every caller gets EPIPE at once, from any thread. `then` runs on the loop when no call
+    /// is inside the DSP any more and the DSP half is destroyed.
+    void die(std::function<void()> then);
+    [[nodiscard]] bool dead() const noexcept { return dead_; }
+
     void respond(std::span<const std::byte> message) override;
     std::optional<DmaWindow> window(std::uint64_t address) override { return space_.find(address); }
-    void crashed(std::chrono::milliseconds) override {}
+    void crashed(std::chrono::milliseconds down) override { crashed_(down); }
 
-    /// Takes the first free slot; nothing when there is none (EBUSY). `secure_node`: the node's name ends in -secure.
-    std::shared_ptr<OpenFile> open(bool secure_node);
+    /// Takes the first free slot; nothing when there is none (EBUSY).
+    std::optional<std::uint32_t> take_slot();
     void free_slot(std::uint32_t slot);
+    /// The count from now on, not below the last slot in use.
+    void set_slots(std::uint32_t count);
 
-    /// Takes the next id of the circle for `call`; false when all 255 are taken (ENOSPC).
-    bool take_context(const std::shared_ptr<Call>& call);
-    void free_context(const Call& call);
-    /// Sends `call`, which has a context. With `bounded` it times out like a call of the kernel.
-    void send(Call& call, const WireRequest& request, bool bounded);
+    ContextTable& contexts() noexcept { return contexts_; }
+    /// Sends `caller.call`, which has a context, and waits for its end. `bounded`: a call of the kernel, which nothing
+    /// interrupts and which ends with the kernel's timeout; else one of a user, which only its caller can give up.
+    /// Whoever gives up leaves the call's memory to `file`.
+    CallEnd converse(Caller& caller, const WireRequest& request, bool bounded, const std::shared_ptr<DeviceFile>& file);
 
     [[nodiscard]] const SocDomain& domain() const noexcept { return domain_; }
+    [[nodiscard]] const KernelProfile& profile() const noexcept { return profile_; }
     [[nodiscard]] DriverContext& context() noexcept { return context_; }
     [[nodiscard]] AddressSpace& space() noexcept { return space_; }
-    [[nodiscard]] DspHalf& dsp() noexcept { return *dsp_; }
+    /// Runs `use` on the DSP half, unless it is gone; called on the loop.
+    void with_dsp(const std::function<void(DspHalf&)>& use);
     /// The kernel's session rule knows unsigned PDs on cdsp and gdsp alone.
     [[nodiscard]] bool unsigned_support() const noexcept { return has_unsigned(domain_.domain); }
 
-    [[nodiscard]] std::uint32_t slots_used() const noexcept;
-    [[nodiscard]] std::uint32_t contexts_used() const noexcept;
-    [[nodiscard]] std::uint32_t contexts_abandoned() const noexcept;
+    [[nodiscard]] std::uint32_t slots() const;
+    [[nodiscard]] std::uint32_t slots_used() const;
 
+    std::atomic<std::size_t> files = 0; ///< that hold this channel
+
+    /// What the files share; guarded by `shared`.
+    std::mutex shared;
     std::optional<std::vector<std::uint32_t>> attributes; ///< cache of GET_DSP_INFO, 256 values
-    std::optional<HeapMemory> remote_heap;
-    std::vector<HeapMemory> lost_heaps; ///< of interrupted calls (KERNEL 1.14)
+    std::shared_ptr<HeapMemory> remote_heap;
+    std::vector<std::shared_ptr<HeapMemory>> lost_heaps; ///< of interrupted calls (KERNEL 1.14)
 
 private:
-    static int on_timer(sd_event_source* source, std::uint64_t now, void* call);
+    /// In the DSP half, which lives as long as someone is.
+    bool enter() noexcept;
+    void leave();
+    void bury();
 
-    SocDomain domain_;
+    const SocDomain domain_;
+    const KernelProfile& profile_;
     DriverContext& context_;
+    const std::function<void(std::chrono::milliseconds)> crashed_;
     AddressSpace space_;
+    ContextTable contexts_;
+    mutable std::mutex slots_mutex_;
     std::vector<bool> slots_;
-    std::array<std::shared_ptr<Call>, 256> contexts_; ///< 0 is never used
-    std::uint8_t last_context_ = 0;
+    std::uint32_t slot_count_;
+    std::atomic<unsigned> inside_ = 0;
+    std::atomic<bool> dead_ = false;
+    std::atomic<bool> buried_ = false;
+    std::function<void()> after_death_; ///< set before dead_
     std::unique_ptr<DspHalf> dsp_;
 };
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,200 +29,231 @@ bool is_bounce(int fd, std::uint64_t bytes) {
            static_cast<std::uint64_t>(status.st_size) >= bytes;
 }
 
-bool read_fully(int fd, std::span<std::byte> bytes, std::uint64_t offset) {
-    while (!bytes.empty()) {
-        const ssize_t got = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (got <= 0) return false;
-        bytes = bytes.subspan(static_cast<std::size_t>(got));
-        offset += static_cast<std::uint64_t>(got);
-    }
-    return true;
-}
-
 FileReference reference(const vdsp_argument& argument, std::span<const UniqueFd> fds) {
     if (argument.fd_index == vdsp_fd_foreign) return {.state = FileReference::State::foreign};
     if (argument.fd_index < 0) return {};
     return {.state = FileReference::State::given, .fd = fds[static_cast<std::size_t>(argument.fd_index)].get()};
 }
 
+/// Inode of what `number` is in process `pid`, 0 when it is not open there; nothing when we may not know.
+std::optional<std::uint64_t> inode_in(std::int32_t pid, std::int32_t number) {
+    struct stat status {};
+    if (pid <= 0) return std::nullopt;
+    if (::stat(fmt::format("/proc/{}/fd/{}", pid, number).c_str(), &status) == 0) return status.st_ino;
+    return errno == ENOENT ? std::optional<std::uint64_t>(0) : std::nullopt;
+}
+
 } // namespace
 
-std::expected<std::shared_ptr<Call>, int> OpenFile::prepare(Scalars scalars, std::span<const CallArgument> arguments,
-                                                            const InputSource& source) {
-    auto call = std::make_shared<Call>();
-    call->file = shared_from_this();
-    if (!channel_.take_context(call)) return std::unexpected(ENOSPC);
-    const auto refuse_with = [&](int error) {
-        for (const std::uint64_t mapping : call->mappings) mappings_.drop(mapping);
-        channel_.free_context(*call);
-        return std::unexpected(error);
-    };
+class OpenFile::UnreadableInputs final : public InputSource {
+public:
+    bool read(std::span<std::byte>) override { return false; }
+};
+
+class OpenFile::DatagramInputs final : public InputSource {
+public:
+    explicit DatagramInputs(std::span<const std::byte> bytes) : rest_(bytes) {}
+    bool read(std::span<std::byte> destination) override {
+        std::memcpy(destination.data(), rest_.data(), destination.size());
+        rest_ = rest_.subspan(destination.size());
+        return true;
+    }
+
+private:
+    std::span<const std::byte> rest_;
+};
+
+class OpenFile::MemfdInputs final : public InputSource {
+public:
+    explicit MemfdInputs(int memory) : memory_(memory) {}
+    bool read(std::span<std::byte> destination) override {
+        while (!destination.empty()) {
+            const ssize_t got = ::pread(memory_, destination.data(), destination.size(), static_cast<off_t>(offset_));
+            if (got <= 0) return false;
+            destination = destination.subspan(static_cast<std::size_t>(got));
+            offset_ += static_cast<std::uint64_t>(got);
+        }
+        return true;
+    }
+
+private:
+    int memory_;
+    std::uint64_t offset_ = 0;
+};
+
+int OpenFile::prepare(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source) {
+    Call& call = caller.call;
+    call.reset();
+    if (!channel_->contexts().take(call)) return ENOSPC;
+    const int error = place(caller, scalars, arguments, source);
+    if (error == 0) return 0;
+    for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
+    channel_->contexts().free(call);
+    return error;
+}
+
+int OpenFile::place(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source) {
+    Call& call = caller.call;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         const CallArgument& argument = arguments[i];
         const bool handle = i >= scalars.buffers();
-        LayoutArgument& placed = call->arguments.emplace_back();
-        placed = {
-            .pointer = argument.pointer, .length = argument.length, .fd = argument.fd, .vma_start = argument.vma_start};
+        LayoutArgument& placed = call.arguments.emplace_back();
+        placed = {.pointer = argument.pointer, .length = argument.length, .fd = argument.fd};
+        // A start above the pointer is that of the next mapping, which some kernels take for the pointer's own.
+        if (argument.vma_start && (profile().next_vma || *argument.vma_start <= argument.pointer))
+            placed.vma_start = argument.vma_start;
         if (is_inline(argument.fd) || argument.length == 0) continue;
         const auto mapping = mappings_.take(argument.fd, argument.file, argument.length, handle);
-        if (!mapping) return refuse_with(EINVAL);
+        if (!mapping) return EINVAL;
         // Handle mappings outlive the call: the DSP gives them back through the fd list.
-        if (!handle) call->mappings.push_back((*mapping)->serial);
+        if (!handle) call.mappings.push_back(mapping->serial);
         placed.mapped = true;
-        placed.dma = (*mapping)->window.address();
-        placed.dma_size = (*mapping)->buffer.size;
+        placed.dma = mapping->dma;
+        placed.dma_size = mapping->buffer.size;
     }
-    auto layout = lay_out(scalars, call->arguments);
-    if (!layout) return refuse_with(ENOMEM);
-    if (layout->outside()) {
-        channel_.context().note_fatal("an inline argument overlaps a mapped one: a real kernel would corrupt itself");
-        return refuse_with(EFAULT);
+    if (!lay_out(scalars, call.arguments, call.layout)) return ENOMEM;
+    if (call.layout.outside()) {
+        channel_->context().note_fatal("an inline argument overlaps a mapped one: a real kernel would corrupt itself");
+        return EFAULT;
     }
-    auto payload = arena_->allocate(layout->size);
-    if (!payload) return refuse_with(ENOMEM);
-    call->layout = std::move(*layout);
-    call->payload = std::move(*payload);
-    call->place = {.dma = call->payload.dma(), .kernel = 0xFFFF'8000'0000'0000U | (call->payload.dma() & 0xFFFF'FFFFU)};
-    write_tables(call->layout, call->arguments, call->place, call->payload.bytes());
+    call.size = (call.layout.size + page_bytes - 1) & ~(page_bytes - 1);
+    if (call.payload.bytes().size() < call.size) {
+        call.payload = {};
+        auto payload = arena_->allocate(call.size);
+        if (!payload) return ENOMEM;
+        call.payload = std::move(*payload);
+    }
+    call.place = {.dma = call.payload.dma(), .kernel = 0xFFFF'8000'0000'0000U | (call.payload.dma() & 0xFFFF'FFFFU)};
+    const auto bytes = call.bytes();
+    clear_payload(call.layout, bytes);
+    write_tables(call.layout, call.arguments, call.place, bytes, profile().unmasked_pages);
     for (std::size_t i = 0; i < scalars.in_buffers(); ++i) {
-        if (!call->layout.placements[i].present) continue;
-        if (!source(inline_bytes(call->layout, i, call->payload.bytes()))) return refuse_with(EFAULT);
+        if (!call.layout.placements[i].present) continue;
+        if (!source.read(inline_bytes(call.layout, i, bytes))) return EFAULT;
     }
-    return call;
+    return 0;
 }
 
-void OpenFile::send(Call& call, std::uint32_t handle, std::int32_t client_id, std::int32_t tid, bool bounded) {
-    const WireRequest request{.client = client_id,
-                              .tid = tid,
-                              .context = std::uint64_t{call.id} << 4 | pd_,
+CallEnd OpenFile::send(Caller& caller, std::uint32_t handle, bool kernel) {
+    Call& call = caller.call;
+    const WireRequest request{.client = kernel ? 0 : client_,
+                              .tid = caller.tid,
+                              .context = std::uint64_t{call.id} << profile().context_shift | pd_,
                               .handle = handle,
                               .scalars = call.layout.scalars.word,
                               .address = call.place.dma,
-                              .size = call.payload.bytes().size()};
-    channel_.send(call, request, bounded);
+                              .size = call.size};
+    const CallEnd ended = channel_->converse(caller, request, kernel, shared_from_this());
+    if (ended == CallEnd::dead)
+        for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
+    return ended;
 }
 
 void OpenFile::end(Call& call, std::int32_t result) {
     if (result == restart || result == timed_out) {
-        call.abandoned = true;
+        call.lent = channel_->contexts().abandon_answered(call, shared_from_this());
         if (result == restart) lose_heaps();
         return;
     }
     for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
-    call.mappings.clear();
-    channel_.free_context(call);
+    channel_->contexts().free(call);
 }
 
 void OpenFile::lose_heaps() {
-    std::ranges::move(heaps_, std::back_inserter(channel_.lost_heaps));
+    if (!profile().loses_heaps) return;
+    const std::scoped_lock lock(heaps_mutex_, channel_->shared);
+    if (!channel_->dead()) std::ranges::move(heaps_, std::back_inserter(channel_->lost_heaps));
     heaps_.clear();
 }
 
-void OpenFile::abandon(Ticket& ticket) {
-    const auto self = shared_from_this();
-    if (ticket.gone) return;
-    ticket.gone = true;
-    if (ticket.waiting == nullptr) return; // a call of the kernel goes on without its caller
-    Call& call = *std::exchange(ticket.waiting, nullptr);
-    call.abandoned = true;
-    call.answered = nullptr;
-    lose_heaps();
-    --in_flight_;
-    release_when_idle();
-}
-
-bool OpenFile::invoke(std::span<const std::byte> body, std::vector<UniqueFd> fds, std::uint32_t flags,
-                      const TicketPtr& ticket) {
-    vdsp_invoke request;
-    if (body.size() < sizeof request) return false;
-    std::memcpy(&request, body.data(), sizeof request);
-    body = body.subspan(sizeof request);
-    const Scalars scalars{request.sc};
+Served OpenFile::invoke(Caller& caller, const FileRequest& request, Answer& answer) {
+    vdsp_invoke call;
+    auto body = request.body;
+    if (body.size() < sizeof call) return Served::malformed;
+    std::memcpy(&call, body.data(), sizeof call);
+    body = body.subspan(sizeof call);
+    const Scalars scalars{call.sc};
     const std::size_t count = scalars.arguments();
-    if (body.size() / sizeof(vdsp_argument) < count) return false;
-    std::vector<CallArgument> arguments(count);
-    const std::size_t usable_fds = fds.size() - ((flags & vdsp_flag_bounce) != 0 && !fds.empty() ? 1 : 0);
+    if (body.size() / sizeof(vdsp_argument) < count) return Served::malformed;
+    const bool bounced = (request.header.flags & vdsp_flag_bounce) != 0;
+    const std::size_t usable_fds = request.fds.size() - (bounced && !request.fds.empty() ? 1 : 0);
     std::uint64_t input_bytes = 0;
+    caller.arguments.resize(count);
     for (std::size_t i = 0; i < count; ++i) {
         vdsp_argument given;
         std::memcpy(&given, body.data() + i * sizeof given, sizeof given);
-        if (given.fd_index >= 0 && static_cast<std::size_t>(given.fd_index) >= usable_fds) return false;
-        arguments[i] = {
-            .pointer = given.pointer, .length = given.length, .fd = given.fd, .file = reference(given, fds)};
-        if (given.vma_start != VDSP_NO_VMA) arguments[i].vma_start = given.vma_start;
-        if (i >= scalars.in_buffers() || !is_inline(given.fd)) continue;
-        if (input_bytes + given.length < input_bytes)
-            input_bytes = ~std::uint64_t{0};
-        else
-            input_bytes += given.length;
+        if (given.fd_index >= 0 && static_cast<std::size_t>(given.fd_index) >= usable_fds) return Served::malformed;
+        caller.arguments[i] = {
+            .pointer = given.pointer, .length = given.length, .fd = given.fd, .file = reference(given, request.fds)};
+        if (given.vma_start != VDSP_NO_VMA) caller.arguments[i].vma_start = given.vma_start;
+        if (i < scalars.in_buffers() && is_inline(given.fd))
+            input_bytes = input_bytes + given.length < input_bytes ? ~std::uint64_t{0} : input_bytes + given.length;
     }
     body = body.subspan(count * sizeof(vdsp_argument));
 
-    InputSource source;
-    if ((flags & vdsp_flag_fault) != 0) {
-        if (!body.empty()) return false;
-        source = [](std::span<std::byte>) { return false; };
-    } else if ((flags & vdsp_flag_bounce) != 0) {
-        if (!body.empty() || fds.empty() || !is_bounce(fds.back().get(), input_bytes)) return false;
-        source = [memory = fds.back().get(), offset = std::uint64_t{0}](std::span<std::byte> destination) mutable {
-            if (!read_fully(memory, destination, offset)) return false;
-            offset += destination.size();
-            return true;
-        };
-    } else {
-        if (body.size() != input_bytes) return false;
-        source = [rest = body](std::span<std::byte> destination) mutable {
-            std::ranges::copy(rest.first(destination.size()), destination.begin());
-            rest = rest.subspan(destination.size());
-            return true;
-        };
+    UnreadableInputs unreadable;
+    DatagramInputs datagram(body);
+    MemfdInputs memfd(bounced && !request.fds.empty() ? request.fds.back().get() : -1);
+    InputSource* source = &datagram;
+    if ((request.header.flags & vdsp_flag_fault) != 0) {
+        if (!body.empty()) return Served::malformed;
+        source = &unreadable;
+    } else if (bounced) {
+        if (!body.empty() || request.fds.empty() || !is_bounce(request.fds.back().get(), input_bytes))
+            return Served::malformed;
+        source = &memfd;
+    } else if (body.size() != input_bytes) {
+        return Served::malformed;
     }
 
-    begin();
-    last_tid_ = ticket->tid;
-    if (request.handle == kernel_call::process_handle) {
-        refuse(ticket, EPERM);
-        return true;
+    int error = 0;
+    if (channel_->dead())
+        error = EPIPE; // before the look at the handle
+    else if (call.handle == kernel_call::process_handle)
+        error = EPERM;
+    else
+        error = prepare(caller, scalars, caller.arguments, *source);
+    if (error != 0) {
+        answer = refuse(error);
+        return Served::answered;
     }
-    auto call = prepare(scalars, arguments, source);
-    if (!call) {
-        refuse(ticket, call.error());
-        return true;
+    switch (send(caller, call.handle, false)) {
+    case CallEnd::interrupted:
+        lose_heaps();
+        return Served::gone;
+    case CallEnd::timed_out:
+    case CallEnd::dead:
+        answer = refuse(EPIPE);
+        return Served::answered;
+    case CallEnd::answered:
+        break;
     }
-    ticket->waiting = call->get();
-    (*call)->answered = [this, ticket](Call& answered, std::int32_t result) {
-        finish_invoke(answered, result, ticket);
-    };
-    send(**call, request.handle, static_cast<std::int32_t>(client()), ticket->tid, false);
-    return true;
+    answer = finish_invoke(caller);
+    return Served::answered;
 }
 
-void OpenFile::finish_invoke(Call& call, std::int32_t result, const TicketPtr& ticket) {
-    ticket->waiting = nullptr;
-    const auto outputs = deliveries(call.layout, call.arguments, call.place, call.payload.bytes());
-    for (const std::uint64_t fd : fd_list(call.layout.scalars, call.payload.bytes())) {
-        if (const Mapping* mapping = mappings_.by_number(static_cast<std::int32_t>(fd)); mapping != nullptr)
-            mappings_.drop(mapping->serial);
+Answer OpenFile::finish_invoke(Caller& caller) {
+    Call& call = caller.call;
+    caller.outputs.clear();
+    caller.declared.clear();
+    const Status delivered = deliveries(call.layout, call.arguments, call.place, call.bytes(), caller.outputs);
+    for (const std::uint64_t fd : fd_list(call.layout.scalars, call.bytes())) {
+        const auto number = static_cast<std::int32_t>(fd);
+        mappings_.drop_number(number, profile().maps_by_buffer ? inode_in(caller.pid, number) : std::nullopt);
     }
-    if (!outputs) {
-        channel_.context().note_fatal(outputs.error().text);
+    if (!delivered) {
+        channel_->context().note_fatal(delivered.error().text);
         end(call, 0);
-        refuse(ticket, EFAULT);
-        return;
+        return refuse(EFAULT);
     }
-    std::vector<vdsp_output> declared;
     for (std::size_t i = call.layout.scalars.in_buffers(); i < call.layout.scalars.buffers(); ++i)
         if (!call.arguments[i].mapped && call.arguments[i].length != 0)
-            declared.push_back({.index = i, .length = call.arguments[i].length});
-    Answer answer = answer_of(result);
-    answer.outputs = *outputs;
-    answer.declared = declared;
-    // The reply is made while the payload still stands. A file that its last close waits for is released after that.
-    const auto self = shared_from_this();
-    if (!ticket->gone) ticket->reply(std::move(answer));
-    end(call, result);
-    --in_flight_;
-    release_when_idle();
+            caller.declared.push_back({.index = i, .length = call.arguments[i].length});
+    Answer answer = answer_of(call.result);
+    answer.outputs = caller.outputs;
+    answer.declared = caller.declared;
+    end(call, call.result);
+    return answer;
 }
 
 } // namespace fastrpc::vdsp

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <mutex>
 
 namespace fastrpc::vdsp {
 
@@ -22,22 +23,29 @@ UniqueFd writable_copy(int fd) {
 
 } // namespace
 
-std::expected<Mapping*, int> Mappings::take(std::int32_t number, FileReference file, std::uint64_t length, bool fresh) {
+std::expected<MappingView, int> Mappings::take(std::int32_t number, FileReference file, std::uint64_t length,
+                                               bool fresh) {
+    fresh = fresh && profile_.fresh_handles;
+    const std::lock_guard lock(mutex_);
+    const auto share = [&](auto&& same) -> const Mapping* {
+        const auto found = fresh ? live_.end() : std::ranges::find_if(live_, same);
+        if (found == live_.end()) return nullptr;
+        ++found->references; // the kernel does not look at the length here (KERNEL 1.11.7)
+        return &*found;
+    };
+    if (!profile_.maps_by_buffer)
+        if (const Mapping* known = share([&](const Mapping& mapping) { return mapping.number == number; }))
+            return *known;
     if (file.state == FileReference::State::bad) return std::unexpected(EBADF);
     if (file.state == FileReference::State::foreign) return std::unexpected(EINVAL);
     const auto buffer = buffers_.find(file.fd);
     if (!buffer) return std::unexpected(EINVAL);
-    if (!fresh) {
-        const auto same = std::ranges::find_if(live_, [&](const Mapping& mapping) {
-            return mapping.number == number && mapping.buffer.inode == buffer->inode;
-        });
-        if (same != live_.end()) {
-            ++same->references; // the kernel does not look at the length here (KERNEL 1.11.7)
-            return &*same;
-        }
-    }
+    const auto same = [&](const Mapping& mapping) {
+        return mapping.number == number && mapping.buffer.inode == buffer->inode;
+    };
+    if (const Mapping* known = share(same)) return *known;
     const std::uint64_t usable = (buffer->size + page_bytes - 1) & ~(page_bytes - 1);
-    if (length > usable) {
+    if (profile_.checks_length && length > usable) {
         fatal_(fmt::format("a mapping of {} bytes of a dma-buf of {} bytes: a real kernel would oops", length, usable));
         return std::unexpected(EINVAL);
     }
@@ -59,32 +67,52 @@ std::expected<Mapping*, int> Mappings::take(std::int32_t number, FileReference f
     mapping.buffer = *buffer;
     mapping.length = length;
     mapping.dsp_address = 0;
+    mapping.dma = mapping.window.address();
     mapping.references = 1;
-    return &mapping;
+    return mapping;
+}
+
+// What falls out of the idle list goes to `evicted`: the DSP hears of the end of a window, and no lock is held then.
+void Mappings::drop(List::iterator at, List& evicted) {
+    if (at == live_.end() || --at->references != 0) return;
+    idle_.splice(idle_.end(), live_, at);
+    if (idle_.size() > idle_kept) evicted.splice(evicted.end(), idle_, idle_.begin());
 }
 
 void Mappings::drop(std::uint64_t serial) {
-    const auto at = std::ranges::find(live_, serial, &Mapping::serial);
-    if (at == live_.end() || --at->references != 0) return;
-    idle_.splice(idle_.end(), live_, at);
-    if (idle_.size() > idle_kept) idle_.pop_front();
+    List evicted;
+    const std::lock_guard lock(mutex_);
+    drop(std::ranges::find(live_, serial, &Mapping::serial), evicted);
+}
+
+void Mappings::drop_number(std::int32_t number, std::optional<std::uint64_t> inode) {
+    List evicted;
+    const std::lock_guard lock(mutex_);
+    const auto named = [&](const Mapping& mapping) {
+        return mapping.number == number && (!inode || mapping.buffer.inode == *inode);
+    };
+    drop(std::ranges::find_if(live_, named), evicted);
 }
 
 void Mappings::set_address(std::uint64_t serial, std::uint64_t dsp_address) {
+    const std::lock_guard lock(mutex_);
     const auto at = std::ranges::find(live_, serial, &Mapping::serial);
     if (at != live_.end()) at->dsp_address = dsp_address;
 }
 
-Mapping* Mappings::by_address(std::uint64_t dsp_address, std::int32_t number) {
+std::optional<MappingView> Mappings::by_address(std::uint64_t dsp_address, std::int32_t number) const {
+    const std::lock_guard lock(mutex_);
     const auto found = std::ranges::find_if(live_, [&](const Mapping& mapping) {
         return mapping.dsp_address == dsp_address && (number < 0 || mapping.number == number);
     });
-    return found == live_.end() ? nullptr : &*found;
+    if (found == live_.end()) return std::nullopt;
+    return *found;
 }
 
-Mapping* Mappings::by_number(std::int32_t number) {
-    const auto found = std::ranges::find(live_, number, &Mapping::number);
-    return found == live_.end() ? nullptr : &*found;
+bool Mappings::mem_mapped(std::int32_t number) const {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(
+        live_, [&](const Mapping& mapping) { return mapping.number == number && mapping.dsp_address != 0; });
 }
 
 } // namespace fastrpc::vdsp

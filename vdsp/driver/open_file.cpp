@@ -3,125 +3,77 @@
 #include "base/log.hpp"
 #include "vdsp/wire/kernel_calls.hpp"
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <fmt/core.h>
 
 namespace fastrpc::vdsp {
 
 namespace {
-
 /// Sparse, so only what payloads touch costs memory.
 constexpr std::uint64_t arena_bytes = std::uint64_t{64} << 20;
-/// Where the arguments of kernel calls seem to lie; each has a page of its own, so that none overlaps.
-constexpr std::uint64_t kernel_stack = 0xFFFF'8000'8000'0000;
-
 } // namespace
 
 Answer answer_of(std::int32_t result) {
-    if (result < 0 && result >= -4095) return {.result = -1, .error = -result};
+    if (result < 0 && result >= -4095) return refuse(-result);
     return {.result = result};
 }
 
-OpenFile::OpenFile(DspChannel& channel, std::uint32_t slot, bool secure_node) :
-    channel_(channel), slot_(slot), secure_node_(secure_node),
-    mappings_(channel.context().buffers, channel.space(), slot + 1,
-              [&channel](std::string text) { channel.context().note_fatal(std::move(text)); }) {}
+OpenFile::OpenFile(std::shared_ptr<DspChannel> channel, std::uint32_t slot, bool secure_node, Opener opener) :
+    channel_(std::move(channel)), slot_(slot),
+    client_(channel_->profile().tgid_client ? opener.pid : static_cast<std::int32_t>(slot + 1)),
+    secure_node_(secure_node),
+    mappings_(channel_->context().buffers, channel_->space(), channel_->profile(), slot + 1,
+              [&context = channel_->context()](std::string text) { context.note_fatal(std::move(text)); }) {
+    ++channel_->files;
+}
 
-std::shared_ptr<OpenFile> OpenFile::make(DspChannel& channel, std::uint32_t slot, bool secure_node) {
-    auto arena = Arena::make(channel.space(), slot + 1, arena_bytes);
+OpenFile::~OpenFile() {
+    --channel_->files;
+}
+
+std::expected<std::shared_ptr<OpenFile>, int> OpenFile::make(std::shared_ptr<DspChannel> channel, bool secure_node,
+                                                             Opener opener) {
+    const auto slot = channel->take_slot();
+    if (!slot) return std::unexpected(EBUSY);
+    auto arena = Arena::make(channel->space(), *slot + 1, arena_bytes);
     if (!arena) {
         log::error("payload memory of a new open file: " + arena.error().text);
-        return nullptr;
+        channel->free_slot(*slot);
+        return std::unexpected(ENOMEM);
     }
-    std::shared_ptr<OpenFile> file(new OpenFile(channel, slot, secure_node));
+    std::shared_ptr<OpenFile> file(new OpenFile(std::move(channel), *slot, secure_node, opener));
     file->arena_ = std::move(*arena);
     return file;
 }
 
-void OpenFile::reply(const TicketPtr& ticket, Answer answer) {
-    const auto self = shared_from_this();
-    --in_flight_;
-    if (!ticket->gone) ticket->reply(std::move(answer));
-    release_when_idle();
+Served OpenFile::handle(Caller& caller, const FileRequest& request, Answer& answer) {
+    if (request.header.op == vdsp_op_invoke) return invoke(caller, request, answer);
+    if (request.header.op == vdsp_op_ioctl) return ioctl(caller, request, answer);
+    return Served::malformed;
 }
 
-void OpenFile::close() {
-    closed_ = true;
-    release_when_idle();
-}
-
-void OpenFile::when_released(std::function<void()> then) {
-    if (released_) return then();
-    when_released_.push_back(std::move(then));
-}
-
-void OpenFile::release_when_idle() {
-    if (!closed_ || releasing_ || in_flight_ != 0) return;
-    releasing_ = true;
-    const kernel_call::ClientBody body{.client = static_cast<std::int32_t>(client())};
+void OpenFile::release(Caller& caller) {
+    // Without a free context id the kernel closes at once and the DSP never hears of it; nor does a DSP that is gone.
+    const kernel_call::ClientBody body{.client = client_};
     const KernelArgument argument{.input = std::as_bytes(std::span(&body, 1)), .length = sizeof body};
-    // Without a free context id the kernel closes at once and the DSP never hears of it.
-    kernel_call(last_tid_, kernel_call::process_handle, kernel_call::release, {&argument, 1},
-                [self = shared_from_this()](int, std::int32_t, std::span<const std::byte>) { self->finish_release(); });
-}
-
-void OpenFile::finish_release() {
-    released_ = true;
-    heaps_.clear();
-    init_memory_.clear();
-    channel_.free_slot(slot_);
-    for (const auto& then : std::exchange(when_released_, {})) then();
-}
-
-void OpenFile::kernel_call(std::int32_t tid, std::uint32_t handle, Scalars scalars,
-                           std::span<const KernelArgument> arguments, KernelEnd done) {
-    std::vector<CallArgument> call_arguments;
-    std::vector<std::span<const std::byte>> inputs;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-        const KernelArgument& argument = arguments[i];
-        if (argument.mapped != nullptr) {
-            call_arguments.push_back(*argument.mapped);
-            continue;
-        }
-        call_arguments.push_back(
-            {.pointer = kernel_stack + std::uint64_t{argument.order} * page_bytes, .length = argument.length});
-        if (i < scalars.in_buffers() && argument.length != 0) inputs.push_back(argument.input);
+    kernel_call(caller, kernel_call::process_handle, kernel_call::release, {&argument, 1});
+    {
+        const std::lock_guard lock(heaps_mutex_);
+        heaps_.clear();
+        init_memory_.clear();
     }
-    std::size_t next = 0;
-    auto call = prepare(scalars, call_arguments, [&](std::span<std::byte> destination) {
-        std::ranges::copy(inputs[next++], destination.begin());
-        return true;
-    });
-    if (!call) return done(call.error(), 0, {});
-    (*call)->timed_out = [done](Call&) { done(ETIMEDOUT, 0, {}); };
-    (*call)->answered = [this, done](Call& answered, std::int32_t result) {
-        std::span<const std::byte> output;
-        const auto outputs = deliveries(answered.layout, answered.arguments, answered.place, answered.payload.bytes());
-        if (!outputs) {
-            channel_.context().note_fatal(outputs.error().text);
-        } else if (!outputs->empty()) {
-            output = outputs->front().bytes;
-            const std::uint64_t declared = answered.arguments[outputs->front().index].length;
-            if (output.size() > declared) {
-                channel_.context().note_fatal("the DSP made an answer to the kernel longer than the kernel's memory");
-                output = output.first(declared);
-            }
-        }
-        const std::vector<std::byte> copy(output.begin(), output.end());
-        end(answered, result);
-        done(0, result, copy);
-    };
-    send(**call, handle, 0, tid, true);
+    channel_->contexts().closed(*this);
+    channel_->free_slot(slot_);
 }
 
-std::expected<HeapMemory, int> OpenFile::make_heap(std::uint64_t size, std::uint32_t sid) {
+std::expected<std::shared_ptr<HeapMemory>, int> OpenFile::make_heap(std::uint64_t size, std::uint32_t sid) {
     auto memory = make_memory("fastrpc-vdsp-heap", size);
     if (!memory) return std::unexpected(ENOMEM);
-    auto window = channel_.space().add(sid, size, std::move(*memory));
+    auto window = channel_->space().add(sid, size, std::move(*memory));
     if (!window) return std::unexpected(ENOMEM);
-    return HeapMemory{.window = std::move(*window), .size = size};
+    auto heap = std::make_shared<HeapMemory>();
+    heap->window = std::move(*window);
+    heap->size = size;
+    return heap;
 }
 
 } // namespace fastrpc::vdsp

@@ -1,71 +1,40 @@
-// One open file of a device node: the state that the kernel keeps per open, and its ioctls (KERNEL 1.7, 1.11, 1.13).
-//
-// Nothing here knows of sockets: a request is bytes and fds as protocol.h lays them out, and an answer goes to its
-// ticket, at once or when the DSP has answered.
+// One open file of a misc node: the state that the kernel keeps per open, and its ioctls (KERNEL 1.7, 1.11, 1.13).
 #pragma once
 
-#include "base/unique_fd.hpp"
 #include "vdsp/driver/dsp_channel.hpp"
-#include "vdsp/shim/protocol.h"
 
+#include <atomic>
 #include <cstdint>
-#include <functional>
+#include <expected>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace fastrpc::vdsp {
 
-/// What an ioctl gives back.
-struct Answer {
-    std::int32_t result = 0;
-    std::int32_t error = 0;                  ///< errno when result is -1
-    std::vector<std::byte> body = {};        ///< the struct as the driver filled it in
-    UniqueFd fd = {};                        ///< of an allocation
-    std::span<const Delivery> outputs{};     ///< of a call; valid only within reply()
-    std::span<const vdsp_output> declared{}; ///< the outputs that the caller waits for; valid as long
+/// Who opened a node.
+struct Opener {
+    std::int32_t pid = 0; ///< thread-group id, 0: not known
 };
 
-/// One request being served.
-struct Ticket {
-    std::int32_t tid = 0;
-    std::function<void(Answer&&)> reply; ///< called once, unless the caller is gone
-    bool gone = false;
-    Call* waiting = nullptr; ///< the call that a signal may interrupt
-};
-using TicketPtr = std::shared_ptr<Ticket>;
-
-class OpenFile : public std::enable_shared_from_this<OpenFile> {
+class OpenFile : public DeviceFile, public std::enable_shared_from_this<OpenFile> {
 public:
-    static std::shared_ptr<OpenFile> make(DspChannel& channel, std::uint32_t slot, bool secure_node);
+    /// Takes a session slot of `channel`. `secure_node`: the node's name ends in -secure. Fails with EBUSY or ENOMEM.
+    static std::expected<std::shared_ptr<OpenFile>, int> make(std::shared_ptr<DspChannel> channel, bool secure_node,
+                                                              Opener opener);
+    ~OpenFile() override;
 
-    /// Serves one request. False when it is malformed, which no shim sends: its sender's connection ends.
-    [[nodiscard]] bool ioctl(std::uint32_t code, std::span<const std::byte> body, std::vector<UniqueFd> fds,
-                             const TicketPtr& ticket);
-    /// INVOKE. `flags` are vdsp_flag_*.
-    [[nodiscard]] bool invoke(std::span<const std::byte> body, std::vector<UniqueFd> fds, std::uint32_t flags,
-                              const TicketPtr& ticket);
-    /// The caller of `ticket` died or was interrupted. No reply follows.
-    void abandon(Ticket& ticket);
+    [[nodiscard]] vdsp_interface interface() const noexcept override { return vdsp_interface_misc; }
+    [[nodiscard]] std::int32_t client() const noexcept { return client_; }
+    [[nodiscard]] const DspChannel& channel() const noexcept { return *channel_; }
 
-    /// The last fd is closed. The slot comes free when calls in flight have ended and the DSP has answered RELEASE.
-    void close();
-    /// Runs `then` when the release is over, at once if it is.
-    void when_released(std::function<void()> then);
-
-    [[nodiscard]] std::uint32_t client() const noexcept { return slot_ + 1; }
-    [[nodiscard]] bool released() const noexcept { return released_; }
+protected:
+    Served handle(Caller& caller, const FileRequest& request, Answer& answer) override;
+    void release(Caller& caller) override;
 
 private:
-    /// An argument before its dma-buf is mapped.
-    struct CallArgument {
-        std::uint64_t pointer = 0;
-        std::uint64_t length = 0;
-        std::int32_t fd = -1;
-        std::optional<std::uint64_t> vma_start = {};
-        FileReference file = {};
-    };
     /// An inline argument of a call of the kernel, or, with `mapped`, one in a dma-buf.
     struct KernelArgument {
         std::span<const std::byte> input = {};
@@ -73,57 +42,73 @@ private:
         unsigned order = 0; ///< rank of its address on the kernel's stack, which decides its place (KERNEL 1.12)
         const CallArgument* mapped = nullptr;
     };
-    /// Fills the next inline input; false: it cannot be read (EFAULT).
-    using InputSource = std::function<bool(std::span<std::byte>)>;
-    /// After a call of the kernel: an errno or 0, the DSP's result, and its first output.
-    using KernelEnd = std::function<void(int error, std::int32_t result, std::span<const std::byte> output)>;
+    /// Outcome of a call of the kernel.
+    struct KernelEnd {
+        int error = 0; ///< errno; else `result` is the DSP's
+        std::int32_t result = 0;
+        std::vector<std::byte> output = {}; ///< the first one
+        [[nodiscard]] bool failed() const noexcept { return error != 0 || result != 0; }
+        [[nodiscard]] Answer answer() const;
+    };
+    /// Gives inline inputs one after the other; false: the next one cannot be read (EFAULT).
+    class InputSource {
+    public:
+        virtual bool read(std::span<std::byte> destination) = 0;
 
-    OpenFile(DspChannel& channel, std::uint32_t slot, bool secure_node);
+    protected:
+        ~InputSource() = default;
+    };
+    class DatagramInputs;
+    class MemfdInputs;
+    class UnreadableInputs;
+    class KernelInputs;
 
-    std::expected<std::shared_ptr<Call>, int> prepare(Scalars scalars, std::span<const CallArgument> arguments,
-                                                      const InputSource& source);
-    void send(Call& call, std::uint32_t handle, std::int32_t client, std::int32_t tid, bool bounded);
+    OpenFile(std::shared_ptr<DspChannel> channel, std::uint32_t slot, bool secure_node, Opener opener);
+
+    // invoke.cpp
+    Served invoke(Caller& caller, const FileRequest& request, Answer& answer);
+    /// From the context id to the filled payload (the middle of the order of KERNEL 1.11.7); 0 or an errno.
+    int prepare(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source);
+    int place(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source);
+    CallEnd send(Caller& caller, std::uint32_t handle, bool kernel);
     /// Ends a call that got a result: its id, memory and mappings are free, unless `result` makes the driver take it
     /// for interrupted (KERNEL 1.11.6).
     void end(Call& call, std::int32_t result);
-    void finish_invoke(Call& call, std::int32_t result, const TicketPtr& ticket);
+    Answer finish_invoke(Caller& caller);
     void lose_heaps();
 
-    void kernel_call(std::int32_t tid, std::uint32_t handle, Scalars scalars, std::span<const KernelArgument> arguments,
-                     KernelEnd done);
-    void attach(std::uint32_t pd, const TicketPtr& ticket);
-    void create(const vdsp_init_create& request, const CallArgument& shell, const std::string& name,
-                const TicketPtr& ticket);
-    void create_static(const vdsp_init_create_static& request, std::span<const std::byte> name,
-                       const TicketPtr& ticket);
-    void map_heap(const vdsp_mmap& request, const TicketPtr& ticket);
-    void unmap_heap(const vdsp_munmap& request, const TicketPtr& ticket);
-    void map_buffer(const vdsp_mem_map& request, FileReference file, const TicketPtr& ticket);
-    void unmap_buffer(const vdsp_mem_unmap& request, const TicketPtr& ticket);
-    void dsp_info(const vdsp_dsp_info& request, const TicketPtr& ticket);
-    void allocate(const vdsp_alloc_dma_buff& request, const TicketPtr& ticket);
+    // kernel_call.cpp
+    KernelEnd kernel_call(Caller& caller, std::uint32_t handle, Scalars scalars,
+                          std::span<const KernelArgument> arguments);
 
-    void begin() { ++in_flight_; }
-    void reply(const TicketPtr& ticket, Answer answer);
-    void refuse(const TicketPtr& ticket, int error) { reply(ticket, {.result = -1, .error = error}); }
-    void release_when_idle();
-    void finish_release();
-    std::expected<HeapMemory, int> make_heap(std::uint64_t size, std::uint32_t sid);
+    // ioctls.cpp, init_ioctls.cpp
+    Served ioctl(Caller& caller, const FileRequest& request, Answer& answer);
+    Answer attach(Caller& caller, std::uint32_t pd);
+    Answer create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell, const std::string& name);
+    Answer create_static(Caller& caller, const vdsp_init_create_static& request, std::span<const std::byte> name);
+    Answer map_heap(Caller& caller, const vdsp_mmap& request, bool unwritable);
+    Answer unmap_heap(Caller& caller, const vdsp_munmap& request);
+    Answer map_buffer(Caller& caller, const vdsp_mem_map& request, FileReference file, bool unwritable);
+    Answer unmap_buffer(Caller& caller, const vdsp_mem_unmap& request);
+    Answer dsp_info(Caller& caller, const vdsp_dsp_info& request);
+    Answer allocate(const vdsp_alloc_dma_buff& request);
 
-    DspChannel& channel_;
-    std::uint32_t slot_;
-    bool secure_node_;
-    std::uint32_t pd_ = 0; ///< 0 root, 1 user, 2 sensors
+    KernelEnd unmap_on_dsp(Caller& caller, std::uint64_t address, std::uint64_t size);
+    KernelEnd unmap_on_dsp(Caller& caller, const MappingView& mapping);
+    std::expected<std::shared_ptr<HeapMemory>, int> make_heap(std::uint64_t size, std::uint32_t sid);
+    [[nodiscard]] const KernelProfile& profile() const noexcept { return channel_->profile(); }
+
+    const std::shared_ptr<DspChannel> channel_;
+    const std::uint32_t slot_;
+    const std::int32_t client_;
+    const bool secure_node_;
+    std::atomic<std::uint32_t> pd_ = 0; ///< 0 root, 1 user, 2 sensors
+    std::atomic<bool> created_ = false; ///< a PD was created through this file
     std::shared_ptr<Arena> arena_;
     Mappings mappings_;
-    std::vector<HeapMemory> heaps_;
-    std::vector<HeapMemory> init_memory_;
-    std::int32_t last_tid_ = 0;
-    unsigned in_flight_ = 0;
-    bool closed_ = false;
-    bool releasing_ = false;
-    bool released_ = false;
-    std::vector<std::function<void()>> when_released_;
+    std::mutex heaps_mutex_;
+    std::vector<std::shared_ptr<HeapMemory>> heaps_;       ///< of MMAP
+    std::vector<std::shared_ptr<HeapMemory>> init_memory_; ///< of PDs
 };
 
 /// The value that an ioctl returns for a DSP's result, KERNEL 1.11.6.

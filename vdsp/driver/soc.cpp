@@ -34,6 +34,38 @@ std::optional<std::uint32_t> number(const Json& value) {
     return value.get<std::uint32_t>();
 }
 
+/// "kernel": which drivers serve the domain.
+Status parse_kernels(const std::string& name, const Json& value, SocDomain& domain) {
+    const Json list = value.is_array() ? value : Json::array({value});
+    domain.misc = nullptr;
+    for (const Json& entry : list) {
+        const auto kernel = entry.is_string() ? entry.get<std::string>() : std::string();
+        const bool accel = kernel == "qda-rfc" || kernel == "qda-v1";
+        const KernelProfile* profile = find_profile(kernel);
+        if (!accel && profile == nullptr)
+            return bad(fmt::format("{}: unknown \"kernel\" {}; known: {}, qda-rfc, qda-v1", name, entry.dump(),
+                                   profile_names()));
+        if (accel ? !domain.accel.empty() : domain.misc != nullptr)
+            return bad(name + ": \"kernel\" names at most one misc and one accel driver");
+        if (accel)
+            domain.accel = kernel;
+        else
+            domain.misc = profile;
+    }
+    if (list.empty()) return bad(name + ": \"kernel\" names no driver");
+    return {};
+}
+
+/// Keys whose values depend on the driver.
+Status check_kernel(const std::string& name, const SocDomain& domain) {
+    if (domain.misc == nullptr) return {};
+    if (!accepts(*domain.misc, domain.domain))
+        return bad(fmt::format("{}: the driver of kernel {} knows no such label", name, domain.misc->name));
+    if (domain.sid_position != 32 && !domain.misc->wide_sid)
+        return bad(fmt::format("{}: kernel {} has the SID at bit 32", name, domain.misc->name));
+    return {};
+}
+
 Result<SocDomain> parse_domain(const Json& entry) {
     if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string())
         return bad("each of \"domains\" is an object with a \"name\"");
@@ -60,10 +92,20 @@ Result<SocDomain> parse_domain(const Json& entry) {
                         fmt::format("{}: attribute \"{}\": ids are 1 to 255, values 32-bit numbers", name, id_text));
                 result.attributes[*id] = *number_value;
             }
+        } else if (key == "kernel") {
+            if (auto parsed = parse_kernels(name, value, result); !parsed) return std::unexpected(parsed.error());
+        } else if (key == "attach_check" || key == "old_firmware") {
+            if (!value.is_boolean()) return bad(fmt::format("{}: \"{}\" is true or false", name, key));
+            (key == "attach_check" ? result.attach_check : result.old_firmware) = value.get<bool>();
+        } else if (key == "sid_position") {
+            const auto position = number(value);
+            if (position != 32 && position != 56) return bad(name + ": \"sid_position\" is 32 or 56");
+            result.sid_position = *position;
         } else if (key != "name") {
             return bad(fmt::format("{}: unknown key \"{}\"", name, key));
         }
     }
+    if (auto checked = check_kernel(name, result); !checked) return std::unexpected(checked.error());
     return result;
 }
 

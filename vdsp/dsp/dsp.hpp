@@ -34,16 +34,21 @@ class DspHalf : public Dsp {
 public:
     /// DSP time added to each module call from now on, in every PD.
     virtual void set_latency(std::uint32_t us) = 0;
-    /// Carries out one command of people or tests that concerns this DSP alone: {"command": name, ...}. Answers JSON;
-    /// fails with ErrorKind::invalid when it does not know the command or its arguments.
+    /// Carries out one command of people or tests that concerns this DSP alone: {"command": name, "domain": ours, ...}.
+    /// Answers JSON; fails with ErrorKind::invalid when it does not know the command or its arguments.
+    ///   {"command": "faults", "rules": [...]}  sets the faults to commit (faults.hpp); answers them
+    ///   {"command": "crash", "pd": P}          a PD dies; P is "root", "user" (the oldest), "sensors", "audio" or the
+    ///   {"command": "exit", "pd": P}           number of a client that has a user PD. Or it leaves in order. Answers
+    ///                                          {"pid": the process}
     virtual Result<std::string> command(std::string_view json) = 0;
     /// {"domain","pds":[{"client","kind","name","pid","state","shell_sha256","calls","reverse_calls","modules":[{"uri",
-    /// "file","size","sha256","reads"}]}],"crashes","calls"}; the figures of a PD are at most one call old.
+    /// "file","size","sha256","reads"}]}],"crashes","calls","faults":[the rules, each with "seen" and "hits"]}; the
+    /// figures of a PD are at most one call old.
     virtual std::string status_json() = 0;
 };
 
-/// Starts the DSP with its root PD. `machine` and `event` (the loop of the calling thread) must outlive it. Throws
-/// std::system_error when the root PD cannot be started.
+/// Starts the DSP with its root PD, on a thread of its own; `event` is not used. `machine` must outlive it. Throws
+/// std::system_error when the root PD cannot be started, std::invalid_argument when config.faults is malformed.
 std::unique_ptr<DspHalf> make_dsp(DspConfig config, Machine& machine, sd_event* event);
 
 } // namespace fastrpc::vdsp

@@ -40,7 +40,8 @@ Result<std::vector<std::byte>> read_dma(Machine& machine, std::uint64_t address,
     if (!place) return std::unexpected(place.error());
     std::vector<std::byte> bytes(length);
     const Status status = transfer(bytes.size(), [&](std::size_t done) {
-        return ::pread(place->fd.get(), bytes.data() + done, bytes.size() - done, place->offset + static_cast<off_t>(done));
+        return ::pread(place->fd.get(), bytes.data() + done, bytes.size() - done,
+                       place->offset + static_cast<off_t>(done));
     });
     if (!status) return std::unexpected(status.error());
     return bytes;
@@ -50,7 +51,8 @@ Status write_dma(Machine& machine, std::uint64_t address, std::span<const std::b
     const auto place = locate(machine, address, bytes.size());
     if (!place) return std::unexpected(place.error());
     return transfer(bytes.size(), [&](std::size_t done) {
-        return ::pwrite(place->fd.get(), bytes.data() + done, bytes.size() - done, place->offset + static_cast<off_t>(done));
+        return ::pwrite(place->fd.get(), bytes.data() + done, bytes.size() - done,
+                        place->offset + static_cast<off_t>(done));
     });
 }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <poll.h>
 #include <stdexcept>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@ constexpr std::size_t max_outgoing = 4096; // far above 255 calls and their wind
 constexpr std::size_t max_modules = 64;    // entries kept for status
 constexpr int frames_per_wakeup = 64;
 constexpr std::uint64_t leave_time_us = 1'000'000;
+constexpr int reap_time_ms = 5000;
 
 void check(int result, const char* what) {
     if (result < 0) throw std::system_error(-result, std::generic_category(), what);
@@ -33,8 +35,13 @@ void check(int result, const char* what) {
 
 } // namespace
 
-PdProcess::PdProcess(const PdLaunch& launch, Machine& machine, sd_event* event, PdOwner& owner) :
-    machine_(machine), event_(event), owner_(owner) {
+std::uint32_t sid_of(std::uint64_t address) noexcept {
+    const auto high = static_cast<std::uint32_t>(address >> 32);
+    return high >= 1U << 24 ? high & 0xFF000000 : high;
+}
+
+PdProcess::PdProcess(const PdLaunch& launch, Machine& machine, GuestLoop& loop, PdOwner& owner) :
+    machine_(machine), loop_(loop), owner_(owner) {
     auto sockets = socket_pair();
     if (!sockets) throw std::system_error(sockets.error().os_error, std::generic_category(), sockets.error().text);
     socket_ = std::move(sockets->first);
@@ -49,7 +56,7 @@ PdProcess::PdProcess(const PdLaunch& launch, Machine& machine, sd_event* event, 
     pid_ = spawned->pid;
     pidfd_ = std::move(spawned->pidfd);
     check(sd_event_add_io(
-              event_, &socket_source_, socket_.get(), EPOLLIN,
+              loop_.event(), &socket_source_, socket_.get(), EPOLLIN,
               [](sd_event_source*, int, std::uint32_t events, void* self) {
                   static_cast<PdProcess*>(self)->socket_ready(events);
                   return 0;
@@ -57,7 +64,7 @@ PdProcess::PdProcess(const PdLaunch& launch, Machine& machine, sd_event* event, 
               this),
           "watching a PD's socket");
     check(sd_event_add_io(
-              event_, &pid_source_, pidfd_.get(), EPOLLIN,
+              loop_.event(), &pid_source_, pidfd_.get(), EPOLLIN,
               [](sd_event_source*, int, std::uint32_t, void* self) {
                   static_cast<PdProcess*>(self)->process_gone();
                   return 0;
@@ -67,38 +74,39 @@ PdProcess::PdProcess(const PdLaunch& launch, Machine& machine, sd_event* event, 
 }
 
 PdProcess::~PdProcess() {
+    if (pid_ < 0) return; // it ended: process_gone() gave everything of the loop back
     sd_event_source_disable_unref(socket_source_);
     sd_event_source_disable_unref(pid_source_);
     sd_event_source_disable_unref(deadline_);
-    if (pid_ < 0) return;
     kill();
-    siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED) != 0 && errno == EINTR) {
+    pollfd gone{pidfd_.get(), POLLIN, 0};
+    while (::poll(&gone, 1, reap_time_ms) < 0 && errno == EINTR) {
     }
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0)
+        log::error(fmt::format("process {} of a PD was killed and is still there", pid_.load()));
+    for (Line& line : lines_.all()) loop_.forget(line.fd());
 }
 
-void PdProcess::request(const WireRequest& request) {
-    pending_.insert(request.context);
-    send(pd_header(PdOp::request), bytes_of(request));
-}
-
-void PdProcess::set_latency(std::uint32_t us) {
-    send(pd_header(PdOp::latency), bytes_of(us));
-}
-
-void PdProcess::client_gone(std::int32_t client) {
-    send(pd_header(PdOp::client_gone), bytes_of(client));
+void PdProcess::set_sids(std::set<std::uint32_t> sids) {
+    const std::lock_guard lock(mutex_);
+    sids_ = std::move(sids);
 }
 
 void PdProcess::unmapped(std::uint64_t address) {
-    if (windows_.erase(address) != 0) send(pd_header(PdOp::unmapped), bytes_of(address));
+    const std::lock_guard lock(mutex_);
+    if (resolving_) gone_windows_.push_back(address);
+    if (windows_.erase(address) != 0) send_locked(pd_header(PdOp::unmapped), bytes_of(address), -1);
 }
 
 void PdProcess::end() {
-    if (std::exchange(ending_, true)) return;
-    send(pd_header(PdOp::end));
+    {
+        const std::lock_guard lock(mutex_);
+        if (std::exchange(ending_, true)) return;
+        send_locked(pd_header(PdOp::end), {}, -1);
+    }
     check(sd_event_add_time_relative(
-              event_, &deadline_, CLOCK_MONOTONIC, leave_time_us, 0,
+              loop_.event(), &deadline_, CLOCK_MONOTONIC, leave_time_us, 0,
               [](sd_event_source*, std::uint64_t, void* self) {
                   static_cast<PdProcess*>(self)->kill();
                   return 0;
@@ -107,12 +115,23 @@ void PdProcess::end() {
           "a deadline for a PD");
 }
 
-void PdProcess::kill() {
-    if (pid_ >= 0) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+void PdProcess::kill() noexcept {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+std::vector<LoadedModule> PdProcess::modules() const {
+    const std::lock_guard lock(mutex_);
+    return modules_;
 }
 
 void PdProcess::send(FrameHeader header, std::span<const std::byte> payload, int fd) {
-    if (!socket_) return; // it hung up; the process follows, and pending() tells the owner
+    const std::lock_guard lock(mutex_);
+    send_locked(header, payload, fd);
+}
+
+void PdProcess::send_locked(FrameHeader header, std::span<const std::byte> payload, int fd) {
+    if (!socket_) return; // it hung up; the process follows, and ended() tells the owner
+    ++sent_;
     if (outgoing_.empty()) {
         const Status sent = send_frame(socket_.get(), header, payload, std::span(&fd, fd >= 0 ? 1U : 0U));
         if (sent) return;
@@ -122,11 +141,17 @@ void PdProcess::send(FrameHeader header, std::span<const std::byte> payload, int
     Outgoing later{header, {payload.begin(), payload.end()}, UniqueFd(fd >= 0 ? ::fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1)};
     if (fd >= 0 && !later.fd) return kill();
     outgoing_.push_back(std::move(later));
-    watch(true);
+    // The owner keeps this object until it ended, and an ended one has no source.
+    if (outgoing_.size() == 1)
+        loop_.post([weak = weak_from_this()] {
+            if (const auto self = weak.lock(); self && self->socket_source_ != nullptr)
+                check(sd_event_source_set_io_events(self->socket_source_, EPOLLIN | EPOLLOUT), "watching a PD");
+        });
 }
 
 void PdProcess::flush() {
-    while (!outgoing_.empty()) {
+    const std::lock_guard lock(mutex_);
+    while (socket_ && !outgoing_.empty()) {
         const Outgoing& next = outgoing_.front();
         const int fd = next.fd.get();
         const Status sent = send_frame(socket_.get(), next.header, next.payload, std::span(&fd, fd >= 0 ? 1U : 0U));
@@ -134,11 +159,7 @@ void PdProcess::flush() {
         if (!sent) return kill();
         outgoing_.pop_front();
     }
-    watch(false);
-}
-
-void PdProcess::watch(bool writable) {
-    check(sd_event_source_set_io_events(socket_source_, EPOLLIN | (writable ? EPOLLOUT : 0U)), "watching a PD");
+    check(sd_event_source_set_io_events(socket_source_, EPOLLIN), "watching a PD");
 }
 
 void PdProcess::socket_ready(std::uint32_t events) {
@@ -149,7 +170,7 @@ void PdProcess::socket_ready(std::uint32_t events) {
 
 // False when there is nothing more to read now.
 bool PdProcess::receive_one() {
-    if (!socket_) return false;
+    if (socket_source_ == nullptr) return false;
     alignas(FrameHeader) std::array<std::byte, max_pd_datagram> storage;
     const auto frame = receive_frame(socket_.get(), storage, 0);
     if (frame) {
@@ -159,8 +180,9 @@ bool PdProcess::receive_one() {
     if (frame.error().os_error == EAGAIN) return false;
     // End of file or nonsense: whatever it is, the PD cannot go on.
     socket_source_ = sd_event_source_disable_unref(socket_source_);
-    socket_.reset();
     kill();
+    const std::lock_guard lock(mutex_);
+    socket_.reset();
     return false;
 }
 
@@ -168,13 +190,6 @@ void PdProcess::take(const Frame& frame) {
     switch (static_cast<PdOp>(frame.header.opcode)) {
     case PdOp::ready:
         owner_.ready(*this);
-        return;
-    case PdOp::response:
-        if (const auto response = value_of<ResponseMessage>(frame.payload)) {
-            calls_ = response->calls;
-            reverse_calls_ = response->reverse_calls;
-            if (pending_.erase(response->context) != 0) owner_.answered(response->context, response->result);
-        }
         return;
     case PdOp::miss:
         if (const auto address = value_of<std::uint64_t>(frame.payload)) resolve(frame.header.cookie, *address);
@@ -188,19 +203,32 @@ void PdProcess::take(const Frame& frame) {
     }
 }
 
+// The machine is asked without a lock, since it may hold its own while it tells us that a window is gone. A window that
+// went while it was looked up must not reach the PD: nobody would take it away again.
 void PdProcess::resolve(std::uint64_t cookie, std::uint64_t address) {
-    const std::optional<DspPage> page = owner_.page_at(*this, address);
-    const std::uint64_t dma = page ? page->dma : address;
-    const bool own = sids_.contains(static_cast<std::uint32_t>(dma >> 32));
-    const std::optional<DmaWindow> window = own ? machine_.window(dma) : std::nullopt;
-    if (!window) return send(pd_header(PdOp::fault, cookie));
-    WindowMessage message{window->address, window->size, window->offset};
-    if (page) {
-        const std::uint64_t skip = dma - window->address;
-        message = {page->address, std::min(page->size, window->size - skip), window->offset + skip};
+    for (;;) {
+        const std::optional<DspPage> page = owner_.page_at(*this, address);
+        const std::uint64_t dma = page ? page->dma : address;
+        std::unique_lock lock(mutex_);
+        const bool own = sids_.contains(sid_of(dma));
+        resolving_ = own;
+        gone_windows_.clear();
+        lock.unlock();
+        const std::optional<DmaWindow> window = own ? machine_.window(dma) : std::nullopt;
+        lock.lock();
+        resolving_ = false;
+        if (!window) return send_locked(pd_header(PdOp::fault, cookie), {}, -1);
+        WindowMessage message{window->address, window->size, window->offset};
+        if (page) {
+            const std::uint64_t skip = dma - window->address;
+            message = {page->address, std::min(page->size, window->size - skip), window->offset + skip};
+        }
+        if (std::ranges::find_first_of(gone_windows_, std::array{window->address, message.address}) !=
+            gone_windows_.end())
+            continue;
+        windows_.insert(message.address);
+        return send_locked(pd_header(PdOp::window, cookie), bytes_of(message), window->fd.get());
     }
-    windows_.insert(message.address);
-    send(pd_header(PdOp::window, cookie), bytes_of(message), window->fd.get());
 }
 
 void PdProcess::add_module(std::span<const std::byte> payload) {
@@ -211,7 +239,9 @@ void PdProcess::add_module(std::span<const std::byte> payload) {
     module.size = unpacker.u64();
     module.sha256 = unpacker.text();
     module.reads = unpacker.u32();
+    const std::lock_guard lock(mutex_);
     if (unpacker.complete() && modules_.size() < max_modules) modules_.push_back(std::move(module));
+    send_locked(pd_header(PdOp::noted), {}, -1);
 }
 
 void PdProcess::process_gone() {
@@ -219,12 +249,17 @@ void PdProcess::process_gone() {
     if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     pid_ = -1;
     left_ = info.si_code == CLD_EXITED && info.si_status == 0;
-    pid_source_ = sd_event_source_disable_unref(pid_source_);
     while (receive_one()) {
-    } // answers that it sent before it died
+    } // what it reported before it died
+    pid_source_ = sd_event_source_disable_unref(pid_source_);
     socket_source_ = sd_event_source_disable_unref(socket_source_);
-    socket_.reset();
-    owner_.ended(*this);
+    deadline_ = sd_event_source_disable_unref(deadline_);
+    {
+        const std::lock_guard lock(mutex_);
+        socket_.reset();
+        outgoing_.clear();
+    }
+    owner_.ended(*this, close_lines());
 }
 
 } // namespace fastrpc::vdsp

@@ -1,24 +1,31 @@
-// What the DSP's guest OS and the process of one PD say to each other: frames (ipc/frame.hpp) on a SEQPACKET pair.
+// What the DSP's guest OS and the process of one PD say to each other.
+//
+// One SEQPACKET pair is the main socket: frames (ipc/frame.hpp), for everything but calls.
 //
 //   op               direction   payload          fds          meaning
-//   64 request       os > pd     WireRequest      -            a call for a client of this PD
+//   64 line          os > pd     none             a line       serve the calls that come on it, on a thread of its own
 //   65 window        os > pd     WindowMessage    its memory   answer to miss; the cookie is the miss's
 //   66 fault         os > pd     none             -            answer to miss: nothing is mapped there
 //   67 unmapped      os > pd     u64 address      -            the window that began there is gone
 //   68 latency       os > pd     u32 us           -            DSP time of each module call from now on
-//   69 client_gone   os > pd     i32 client       -            the client of a static PD was released
+//   69 client_gone   os > pd     u64 serial       -            the client of a static PD was released
 //   70 end           os > pd     none             -            leave
+//   71 client_here   os > pd     u64 serial       -            calls of a new client may come
+//   72 noted         os > pd     none             -            answer to loaded
 //   80 ready         pd > os     none             -            the PD runs
-//   81 response      pd > os     ResponseMessage  -            answer to a request
 //   82 miss          pd > os     u64 address      -            which memory is behind this address?
 //   83 loaded        pd > os     packed (pack.hpp): text URI, text file, u64 size, text SHA-256, u32 reads
 //
-// There are no replies in the frames' sense. The order on the socket matters: what was unmapped before a request was
-// sent is forgotten before the request is looked at. The PD runs a client's native code: the guest OS believes nothing
-// that comes from it.
+// A line is a SEQPACKET pair of its own between a caller's thread in the guest OS and a DSP thread in the PD, so that
+// a call costs two hops: LineRequest down, LineResponse up, in the order of the requests.
+//
+// What the guest OS said on the main socket before a request is done before the PD looks at that request: the guest
+// OS counts its frames there and each request carries the count (`after`). The PD runs a client's native code: the
+// guest OS believes nothing that comes from it.
 #pragma once
 
 #include "ipc/frame.hpp"
+#include "vdsp/channel.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -30,15 +37,16 @@
 namespace fastrpc::vdsp {
 
 enum class PdOp : std::uint16_t {
-    request = 64,
+    line = 64,
     window = 65,
     fault = 66,
     unmapped = 67,
     latency = 68,
     client_gone = 69,
     end = 70,
+    client_here = 71,
+    noted = 72,
     ready = 80,
-    response = 81,
     miss = 82,
     loaded = 83,
 };
@@ -50,15 +58,26 @@ struct WindowMessage {
 };
 static_assert(sizeof(WindowMessage) == 24);
 
-struct ResponseMessage {
+/// A call on a line.
+struct LineRequest {
+    std::uint64_t after;  ///< frames on the main socket that are to be done first
+    std::uint64_t serial; ///< of the client, as client_here gave it
+    WireRequest wire;
+};
+static_assert(sizeof(LineRequest) == 56);
+
+/// The answer to the oldest call on a line.
+struct LineResponse {
     std::uint64_t context;
     std::int32_t result;
     std::uint32_t reserved;
     std::uint64_t calls;         ///< module calls that the PD finished so far
     std::uint64_t reverse_calls; ///< reverse calls that were answered so far
 };
-static_assert(sizeof(ResponseMessage) == 32);
+static_assert(sizeof(LineResponse) == 32);
 
+/// Most lines of one PD; above the channel's 255 contexts.
+inline constexpr std::size_t max_lines = 256;
 inline constexpr std::size_t max_pd_datagram = 4096;
 
 template<class T>

@@ -5,7 +5,7 @@
 #include "vdsp/dsp/sha256.hpp"
 #include "vdsp/dsp/shell.hpp"
 
-#include <fmt/core.h>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -19,9 +19,6 @@ constexpr int bad_address = 0x83;     // AEE_EBADVA
 constexpr int no_such_process = 0x41; // AEE_ENOSUCHPROCESS
 constexpr std::uint64_t max_name = 128;
 constexpr std::int32_t page_list_bytes = 16;
-constexpr unsigned root_number = 0, user_number = 1, sensors_number = 2;
-constexpr std::uint64_t pd_mask = 15;
-
 std::int32_t bad_parameter() {
     return aee::on_dsp(aee::bad_parm);
 }
@@ -42,7 +39,7 @@ PdKind kind_of(std::uint32_t attributes) {
 } // namespace
 
 struct GuestOs::KernelCall {
-    const WireRequest& request;
+    WireRequest request;
     Machine& machine;
     std::vector<PayloadArgument> arguments;
 
@@ -61,28 +58,56 @@ struct GuestOs::KernelCall {
     }
 };
 
-GuestOs::Answer GuestOs::kernel_call(const WireRequest& request) {
+// What changes the tables of clients and PDs hops to the loop; all else is answered on the calling thread.
+void GuestOs::kernel_call(const WireRequest& request) {
     namespace call = vdsp::kernel_call;
-    const Scalars scalars{request.scalars};
-    if (request.handle == call::process_handle && request.client != 0) return aee::on_dsp(aee::bad_perms);
-    if (request.size > max_kernel_payload) return bad_parameter();
-    const auto payload = read_dma(machine_, request.address, request.size);
-    if (!payload) return bad_parameter();
-    auto arguments = view_payload(scalars, *payload);
-    if (!arguments) return bad_parameter();
-    const KernelCall parsed{request, machine_, std::move(*arguments)};
-    if (request.handle == call::utilities_handle)
-        return scalars == call::get_info ? get_info(parsed) : aee::on_dsp(aee::unsupported);
-    if (scalars == call::attach) return attach(parsed);
-    if (scalars == call::release) return release(parsed);
-    if (scalars == call::create) return create(parsed, false);
-    if (scalars == call::create_attr) return create(parsed, true);
-    if (scalars == call::create_static) return create_static(parsed);
-    if (scalars == call::mmap) return mmap(parsed);
-    if (scalars == call::munmap) return munmap(parsed);
-    if (scalars == call::mem_map) return mem_map(parsed);
-    if (scalars == call::mem_unmap) return mem_unmap(parsed);
+    const auto now = [&]() -> Answer {
+        const Scalars scalars{request.scalars};
+        if (request.handle == call::process_handle && request.client != 0) return aee::on_dsp(aee::bad_perms);
+        if (request.size > max_kernel_payload) return bad_parameter();
+        const auto payload = read_dma(machine_, request.address, request.size);
+        if (!payload) return bad_parameter();
+        auto arguments = view_payload(scalars, *payload);
+        if (!arguments) return bad_parameter();
+        const KernelCall parsed{request, machine_, std::move(*arguments)};
+        if (request.handle == call::utilities_handle)
+            return scalars == call::get_info ? get_info(parsed) : aee::on_dsp(aee::unsupported);
+        if (scalars == call::mmap) return mmap(parsed);
+        if (scalars == call::munmap) return munmap(parsed);
+        if (scalars == call::mem_map) return mem_map(parsed);
+        if (scalars == call::mem_unmap) return mem_unmap(parsed);
+        loop_.post([this, parsed] {
+            if (const Answer answer = process_call(parsed)) answered(parsed.request.context, *answer);
+        });
+        return std::nullopt;
+    }();
+    if (now) answered(request.context, *now);
+}
+
+GuestOs::Answer GuestOs::process_call(const KernelCall& parsed) {
+    namespace call = vdsp::kernel_call;
+    const Scalars scalars{parsed.request.scalars};
+    try {
+        if (scalars == call::attach) return attach(parsed);
+        if (scalars == call::release) return release(parsed);
+        if (scalars == call::create) return create(parsed, false);
+        if (scalars == call::create_attr) return create(parsed, true);
+        if (scalars == call::create_static) return create_static(parsed);
+    } catch (const std::system_error& error) { // of a process that cannot be started
+        log::error(error.what());
+        return aee::on_dsp(aee::unable_to_load);
+    }
     return aee::on_dsp(aee::unsupported);
+}
+
+// The client's calls go to `pd` from now on; the answer waits until it runs.
+GuestOs::Answer GuestOs::join_running(Pd& pd, const KernelCall& call, std::int32_t client,
+                                      std::set<std::uint64_t> addresses) {
+    addresses.insert(call.request.address);
+    join(pd, client, call.pd_number(), std::move(addresses));
+    if (pd.phase == PdPhase::running) return aee::success;
+    pd.waiting.push_back(call.request.context);
+    return std::nullopt;
 }
 
 GuestOs::Answer GuestOs::attach(const KernelCall& call) {
@@ -90,28 +115,22 @@ GuestOs::Answer GuestOs::attach(const KernelCall& call) {
     if (!body || body->client <= 0) return bad_parameter();
     const unsigned number = call.pd_number();
     if (number != root_number && number != sensors_number) return bad_parameter();
-    try {
-        Pd& pd = number == root_number ? static_pd(PdKind::root, "root") : static_pd(PdKind::sensors, "sensorspd");
-        join(pd, body->client, number, call.request);
-        if (pd.phase == PdPhase::running) return aee::success;
-        pd.waiting.push_back(call.request.context);
-        return std::nullopt;
-    } catch (const std::system_error& error) {
-        log::error(error.what());
-        return aee::on_dsp(aee::unable_to_load);
-    }
+    Pd& pd = number == root_number ? static_pd(PdKind::root, "root") : static_pd(PdKind::sensors, "sensorspd");
+    return join_running(pd, call, body->client, {});
 }
 
-// Sent at every last close, also of files that never announced a client.
+// Sent at every last close, also of files that never announced a client: then with PD number 0, and where the kernel
+// numbers clients by process (6.12) the number may be that of another file's client.
 GuestOs::Answer GuestOs::release(const KernelCall& call) {
     const auto body = call.body<kernel_call::ClientBody>(0);
     if (!body) return bad_parameter();
     const auto client = clients_.find(body->client);
     if (client == clients_.end()) return aee::success;
     const auto pds = client->second.pds;
-    drop_maps(client->second);
-    clients_.erase(client);
+    if (call.pd_number() == root_number && pds[root_number] == nullptr) return aee::success;
     Answer answer = aee::success;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [address, page] : client->second.maps) hide(address);
     for (Pd* pd : pds) {
         if (pd == nullptr) continue;
         if (is_static(pd->kind)) {
@@ -125,6 +144,7 @@ GuestOs::Answer GuestOs::release(const KernelCall& call) {
             answer.reset();
         }
     }
+    clients_.erase(client);
     return answer;
 }
 
@@ -147,21 +167,21 @@ GuestOs::Answer GuestOs::create(const KernelCall& call, bool with_attributes) {
     if (is_unsigned && !has_unsigned(config_.domain)) return aee::on_dsp(not_unsigned);
     const Pd* old = user_pd(body->client);
     if (old != nullptr && old->process) return aee::on_dsp(already);
-    if (old != nullptr) forget(*old);
+    if (old != nullptr) {
+        const std::lock_guard lock(mutex_);
+        forget(*old);
+    }
     const auto shell = read_argument(machine_, call.arguments[2], max_shell);
     if (!shell) return aee::on_dsp(bad_address);
     const std::span<const std::byte> bytes = std::span(*shell).first(shell->size() - body->signature_length);
     if (const std::int32_t refusal = check_shell(bytes, config_.domain, is_unsigned)) return refusal;
-    try {
-        Pd& pd = *start_pd(kind_of(body->attributes), *text);
-        if (!bytes.empty()) pd.shell_sha256 = sha256(bytes);
-        join(pd, body->client, user_number, call.request);
-        pd.waiting.push_back(call.request.context);
-        return std::nullopt;
-    } catch (const std::system_error& error) {
-        log::error(error.what());
-        return aee::on_dsp(aee::unable_to_load);
+    std::string digest = bytes.empty() ? std::string() : sha256(bytes);
+    Pd& pd = *start_pd(kind_of(body->attributes), *text);
+    {
+        const std::lock_guard lock(mutex_);
+        pd.shell_sha256 = std::move(digest);
     }
+    return join_running(pd, call, body->client, {memory->address});
 }
 
 GuestOs::Answer GuestOs::create_static(const KernelCall& call) {
@@ -174,39 +194,39 @@ GuestOs::Answer GuestOs::create_static(const KernelCall& call) {
     if (*text != "audiopd") return aee::on_dsp(no_such_process);
     const Pd* old = user_pd(body->client);
     if (old != nullptr && !is_static(old->kind)) return aee::on_dsp(already);
-    try {
-        Pd& pd = static_pd(PdKind::audio, *text);
-        join(pd, body->client, user_number, call.request);
-        if (pd.phase == PdPhase::running) return aee::success;
-        pd.waiting.push_back(call.request.context);
-        return std::nullopt;
-    } catch (const std::system_error& error) {
-        log::error(error.what());
-        return aee::on_dsp(aee::unable_to_load);
-    }
+    return join_running(static_pd(PdKind::audio, *text), call, body->client, {heap->address});
 }
 
 // Output 0 of both kinds of mapping is the address at which the DSP maps the page of input 1.
 GuestOs::Answer GuestOs::map_page(const KernelCall& call, std::int32_t id) {
     const auto page = call.body<kernel_call::Page>(1);
-    const auto client = clients_.find(id);
     if (!page) return bad_parameter();
-    if (client == clients_.end()) return aee::no_such;
-    if (page->size == 0 || !call.exists(*page)) return aee::on_dsp(bad_address);
+    const bool exists = page->size != 0 && call.exists(*page);
+    std::unique_lock lock(mutex_);
+    if (!clients_.contains(id)) return aee::no_such;
+    if (!exists) return aee::on_dsp(bad_address);
     const std::uint64_t address = next_address_;
-    if (!write_argument(machine_, call.arguments.back(), bytes_of(address))) return bad_parameter();
     next_address_ += (page->size + page_bytes - 1) / page_bytes * page_bytes + page_bytes;
+    lock.unlock(); // the machine is asked
+    if (!write_argument(machine_, call.arguments.back(), bytes_of(address))) return bad_parameter();
+    lock.lock();
+    const auto client = clients_.find(id);
+    if (client == clients_.end()) return aee::no_such; // released meanwhile
     client->second.maps.emplace(address, DspPage{address, page->address, page->size});
+    client->second.sids.insert(sid_of(page->address));
+    for (const Pd* pd : client->second.pds)
+        if (pd != nullptr) show_memory(*pd);
     return aee::success;
 }
 
 GuestOs::Answer GuestOs::unmap_page(std::int32_t id, std::uint64_t address, std::uint64_t size) {
+    const std::lock_guard lock(mutex_);
     const auto client = clients_.find(id);
     if (client == clients_.end()) return aee::no_such;
     const auto found = client->second.maps.find(address);
     if (found == client->second.maps.end() || found->second.size != size) return aee::on_dsp(aee::no_such_map);
     client->second.maps.erase(found);
-    unmapped(address);
+    hide(address);
     return aee::success;
 }
 

@@ -1,5 +1,6 @@
 #include "vdsp/dsp/spawn.hpp"
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
@@ -23,7 +24,12 @@ struct Identity {
 
 Result<Identity> identity_of(const std::string& user) {
     if (user.empty() || ::geteuid() != 0) return Identity{};
-    const passwd* entry = ::getpwnam(user.c_str());
+    // Reentrant: several DSPs start PDs at the same time.
+    passwd found{};
+    passwd* entry = nullptr;
+    std::array<char, 4096> storage{};
+    const int error = ::getpwnam_r(user.c_str(), &found, storage.data(), storage.size(), &entry);
+    if (error != 0) return fail_errno(fmt::format("looking up user \"{}\" of PDs", user), error);
     if (entry == nullptr || entry->pw_uid == 0)
         return fail(ErrorKind::not_found,
                     fmt::format("PDs cannot run as user \"{}\": it does not exist or is root", user));

@@ -1,4 +1,5 @@
-/* Which mapping of the program an address lies in: the driver counts from its start (KERNEL 1.11.5).
+/* Which mapping of the program an address lies in, or comes next after it: the driver counts from its start
+ * (KERNEL 1.11.5).
  *
  * A fresh mapping of a buffer from its offset 0 is one mapping of the kernel's for sure, until something touches its
  * range; those are kept in a table. For any other address the kernel is asked.
@@ -84,9 +85,9 @@ static uint64_t ask_kernel(uint64_t address) {
                 at = in_end;
             } else if (at == in_end && c == ' ') {
                 at = in_rest;
-                if (address >= start && address < number) {
+                if (address < number && (int64_t)start >= 0) { /* the kernel's own page at the end is no mapping */
                     result = start;
-                    remember(start, number);
+                    if (address >= start) remember(start, number);
                 }
             } else if (at != in_rest) {
                 number = number << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);

@@ -69,6 +69,7 @@ enum vdsp_interface {
 enum {
     vdsp_flag_bounce = 1, /* request and reply: the data is in a memfd */
     vdsp_flag_fault = 2,  /* request: the inputs could not be read and are left out */
+    vdsp_flag_unwritable = 4, /* request: the struct of MMAP or MEM_MAP cannot be written back */
 };
 
 enum { vdsp_buffer_unknown = 0, vdsp_buffer_heap = 1, vdsp_buffer_driver = 2 };
@@ -119,7 +120,7 @@ struct vdsp_argument {
     uint64_t length;
     int32_t fd;
     uint32_t attr;
-    uint64_t vma_start; /* of the caller's mapping that holds pointer, or VDSP_NO_VMA */
+    uint64_t vma_start; /* of the mapping that holds pointer, else of the next one above; VDSP_NO_VMA: none */
     int32_t fd_index;   /* into the fds of the request, or vdsp_fd_* */
     uint32_t reserved;
 };

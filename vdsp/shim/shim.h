@@ -66,7 +66,7 @@ int shim_ioctl(int device, uint64_t inode, unsigned code, void* argument);
 
 void shim_mapped(void* address, size_t length, bool whole_buffer);
 void shim_unmapped(const void* address, size_t length);
-/* Start of the mapping that holds `address`, or VDSP_NO_VMA. */
+/* Start of the mapping that holds `address`, else of the next one above; VDSP_NO_VMA: none. */
 uint64_t shim_vma_start(uint64_t address);
 /* Can the bytes be read? A page that goes away meanwhile is the caller's fault. */
 bool shim_readable(uint64_t address, size_t length);

@@ -10,11 +10,16 @@ namespace fastrpc::vdsp {
 Woken converse_by_waiting(Dsp& dsp, const WireRequest& request, std::span<const int> disturbances,
                           std::optional<std::chrono::steady_clock::time_point> deadline,
                           const std::function<bool()>& done) {
+    dsp.receive(request);
+    return wait_for_answer(disturbances, deadline, done);
+}
+
+Woken wait_for_answer(std::span<const int> disturbances, std::optional<std::chrono::steady_clock::time_point> deadline,
+                      const std::function<bool()>& done) {
     using namespace std::chrono;
     std::vector<pollfd> watched;
     watched.reserve(disturbances.size());
     for (const int fd : disturbances) watched.push_back({.fd = fd, .events = POLLIN, .revents = 0});
-    dsp.receive(request);
     for (;;) {
         if (done()) return Woken::done;
         timespec left{};

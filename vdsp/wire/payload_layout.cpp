@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/core.h>
-#include <numeric>
 
 namespace fastrpc::vdsp {
 
@@ -25,16 +24,21 @@ std::uint64_t spanned(std::uint64_t address, std::uint64_t length) noexcept {
     return ((address + length - 1) & page_mask) - (address & page_mask) + page_bytes;
 }
 
-/// The order of the walk: by start, and of equal starts the longer first.
-std::vector<std::size_t> overlap_order(std::span<const LayoutArgument> buffers) {
-    std::vector<std::size_t> order(buffers.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t left, std::size_t right) {
-        const LayoutArgument& a = buffers[left];
-        const LayoutArgument& b = buffers[right];
-        return a.pointer != b.pointer ? a.pointer < b.pointer : a.length > b.length;
-    });
-    return order;
+/// Fills in `order`; few arguments, so insertion is the shortest way.
+void sort_by_overlap(std::span<const LayoutArgument> buffers, std::vector<std::uint32_t>& order) {
+    order.clear();
+    for (std::uint32_t i = 0; i < buffers.size(); ++i) {
+        const LayoutArgument& argument = buffers[i];
+        auto at = order.end();
+        while (at != order.begin()) {
+            const LayoutArgument& before = buffers[*(at - 1)];
+            if (before.pointer < argument.pointer ||
+                (before.pointer == argument.pointer && before.length >= argument.length))
+                break;
+            --at;
+        }
+        order.insert(at, i);
+    }
 }
 
 } // namespace
@@ -44,14 +48,23 @@ bool PayloadLayout::outside() const noexcept {
 }
 
 Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> arguments) {
+    PayloadLayout layout;
+    if (auto done = lay_out(scalars, arguments, layout); !done) return std::unexpected(std::move(done.error()));
+    return layout;
+}
+
+Status lay_out(Scalars scalars, std::span<const LayoutArgument> arguments, PayloadLayout& layout) {
     if (arguments.size() != scalars.arguments())
         return fail(ErrorKind::invalid, fmt::format("a call with {} arguments where its scalars count {}",
                                                     arguments.size(), scalars.arguments()));
     const auto buffers = arguments.first(scalars.buffers());
-    PayloadLayout layout{.scalars = scalars, .placements = std::vector<Placement>(buffers.size())};
+    layout.scalars = scalars;
+    layout.placements.assign(buffers.size(), {});
+    sort_by_overlap(buffers, layout.order);
     std::uint64_t position = aligned(meta_bytes(scalars));
+    std::uint64_t size = position; // the kernel walks twice, and only here empty arguments are aligned, too
     std::uint64_t walked_to = 0;
-    for (const std::size_t i : overlap_order(buffers)) {
+    for (const std::uint32_t i : layout.order) {
         const LayoutArgument& argument = buffers[i];
         const std::uint64_t start = argument.pointer;
         const std::uint64_t end = start + argument.length;
@@ -63,23 +76,40 @@ Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> a
             fresh = end > walked_to ? end - walked_to : 0;
         }
         walked_to = std::max(walked_to, end);
-        // The kernel counts by fd here, so that an empty inline argument still moves the position to its alignment.
         if (argument.fd != 0 && argument.fd != -1) continue;
-        if (overlap == 0) position = aligned(position);
-        layout.placements[i] = {.present = argument.length != 0,
-                                .outside = argument.length != 0 && overlap > position,
-                                .offset = position - overlap,
-                                .length = argument.length};
-        if (fresh > max_payload || position + fresh > max_payload)
+        if (overlap == 0) size = aligned(size);
+        if (fresh > max_payload || size + fresh > max_payload)
             return fail(ErrorKind::quota, fmt::format("the inline arguments of a call are over {} bytes", max_payload));
+        size += fresh;
+        if (argument.length == 0) continue;
+        if (overlap == 0) position = aligned(position);
+        layout.placements[i] = {.present = true,
+                                .outside = overlap > position,
+                                .offset = position - overlap,
+                                .length = argument.length,
+                                .fresh = position};
         position += fresh;
     }
-    layout.size = position;
-    return layout;
+    layout.size = size;
+    return {};
+}
+
+void clear_payload(const PayloadLayout& layout, std::span<std::byte> payload) {
+    std::uint64_t cleared = 0;
+    const auto clear_to = [&](std::uint64_t end) {
+        if (end > cleared) std::memset(payload.data() + cleared, 0, end - cleared);
+    };
+    for (const std::uint32_t i : layout.order) { // ascending in the payload, too
+        const Placement& placement = layout.placements[i];
+        if (i >= layout.scalars.in_buffers() || !placement.present || placement.outside) continue;
+        clear_to(placement.offset);
+        cleared = std::max(cleared, placement.offset + placement.length);
+    }
+    clear_to(payload.size());
 }
 
 void write_tables(const PayloadLayout& layout, std::span<const LayoutArgument> arguments, PayloadPlace place,
-                  std::span<std::byte> payload) {
+                  std::span<std::byte> payload, bool unmasked) {
     const std::size_t count = arguments.size();
     for (std::size_t i = 0; i < count; ++i) {
         const LayoutArgument& argument = arguments[i];
@@ -99,16 +129,19 @@ void write_tables(const PayloadLayout& layout, std::span<const LayoutArgument> a
         if (argument.length == 0) continue;
         std::uint64_t pv = argument.pointer;
         std::uint64_t page = argument.dma;
+        std::uint64_t counted = argument.pointer; // where the pages are counted from
         if (argument.mapped) {
-            if (argument.vma_start) page += (argument.pointer & page_mask) - *argument.vma_start;
+            if (argument.vma_start)
+                page += (unmasked ? argument.pointer : argument.pointer & page_mask) - *argument.vma_start;
         } else {
             pv = place.kernel + layout.placements[i].offset;
             page = (place.dma + layout.placements[i].offset) & page_mask;
+            counted = unmasked ? place.kernel + layout.placements[i].fresh : pv;
         }
         store(payload, entry, pv);
         store(payload, entry + 8, argument.length);
         store(payload, page_entry, page);
-        store(payload, page_entry + 8, spanned(pv, argument.length));
+        store(payload, page_entry + 8, spanned(counted, argument.length));
     }
 }
 
@@ -121,6 +154,13 @@ std::span<std::byte> inline_bytes(const PayloadLayout& layout, std::size_t index
 Result<std::vector<Delivery>> deliveries(const PayloadLayout& layout, std::span<const LayoutArgument> arguments,
                                          PayloadPlace place, std::span<const std::byte> payload) {
     std::vector<Delivery> outputs;
+    if (auto done = deliveries(layout, arguments, place, payload, outputs); !done)
+        return std::unexpected(std::move(done.error()));
+    return outputs;
+}
+
+Status deliveries(const PayloadLayout& layout, std::span<const LayoutArgument> arguments, PayloadPlace place,
+                  std::span<const std::byte> payload, std::vector<Delivery>& outputs) {
     for (std::size_t i = layout.scalars.in_buffers(); i < layout.scalars.buffers(); ++i) {
         if (arguments[i].mapped) continue;
         std::uint64_t pv;
@@ -133,7 +173,7 @@ Result<std::vector<Delivery>> deliveries(const PayloadLayout& layout, std::span<
             return fail(ErrorKind::invalid, fmt::format("the DSP moved output {} of a call out of its payload", i));
         outputs.push_back({.index = i, .bytes = payload.subspan(offset, length)});
     }
-    return outputs;
+    return {};
 }
 
 std::vector<std::uint64_t> fd_list(Scalars scalars, std::span<const std::byte> payload) {

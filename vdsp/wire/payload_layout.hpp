@@ -33,11 +33,13 @@ struct Placement {
     bool outside = false;     ///< the kernel would write outside the payload (KERNEL 1.17, mixed overlap)
     std::uint64_t offset = 0; ///< inline: of the first byte in the payload
     std::uint64_t length = 0; ///< as the caller gave it
+    std::uint64_t fresh = 0;  ///< inline: where the bytes begin that no argument before has; offset + overlap
 };
 
 struct PayloadLayout {
     Scalars scalars;
     std::vector<Placement> placements; ///< one per buffer
+    std::vector<std::uint32_t> order;  ///< of the walk: by start, and of equal starts the longer first
     std::uint64_t size = 0;            ///< bytes in use; the wire's size field is this rounded up to 4096
 
     /// A buffer has a place outside the payload: a real kernel corrupts itself.
@@ -56,10 +58,16 @@ inline constexpr std::uint64_t max_payload = std::uint64_t{256} << 20;
 /// ErrorKind::invalid when the count of arguments is not that of the scalars, ErrorKind::quota (ENOMEM) when the
 /// payload would be over max_payload or an argument wraps around the address space.
 Result<PayloadLayout> lay_out(Scalars scalars, std::span<const LayoutArgument> arguments);
+/// The same into memory that is used again.
+Status lay_out(Scalars scalars, std::span<const LayoutArgument> arguments, PayloadLayout& layout);
 
+/// Fills `payload` with zeros, but for the bytes that the inputs will cover.
+void clear_payload(const PayloadLayout& layout, std::span<std::byte> payload);
 /// Writes all tables into `payload`, which is zero-filled, `layout.size` bytes at least, and lies at `place`.
+/// `unmasked`: as 6.1 did, whose pages of mapped arguments begin inside a page and whose sizes of inline ones are
+/// counted from the wrong end (KERNEL 1.11.5, version notes).
 void write_tables(const PayloadLayout& layout, std::span<const LayoutArgument> arguments, PayloadPlace place,
-                  std::span<std::byte> payload);
+                  std::span<std::byte> payload, bool unmasked = false);
 /// Where the data of inline buffer `index` goes, or comes from; empty when it is not inline.
 std::span<std::byte> inline_bytes(const PayloadLayout& layout, std::size_t index, std::span<std::byte> payload);
 
@@ -73,6 +81,9 @@ struct Delivery {
 /// one leave `payload`, whose size is that of the whole pages: a real kernel would copy what lies behind it.
 Result<std::vector<Delivery>> deliveries(const PayloadLayout& layout, std::span<const LayoutArgument> arguments,
                                          PayloadPlace place, std::span<const std::byte> payload);
+/// The same into memory that is used again; `outputs` gains what was found before the error.
+Status deliveries(const PayloadLayout& layout, std::span<const LayoutArgument> arguments, PayloadPlace place,
+                  std::span<const std::byte> payload, std::vector<Delivery>& outputs);
 /// fds that the DSP gives back, up to the first 0.
 std::vector<std::uint64_t> fd_list(Scalars scalars, std::span<const std::byte> payload);
 

@@ -21,12 +21,19 @@ std::unexpected<Error> malformed(std::size_t index, std::string_view what) {
 } // namespace
 
 Result<std::vector<PayloadArgument>> view_payload(Scalars scalars, std::span<const std::byte> payload) {
+    std::vector<PayloadArgument> arguments;
+    if (Status viewed = view_payload(scalars, payload, arguments); !viewed)
+        return std::unexpected(std::move(viewed.error()));
+    return arguments;
+}
+
+Status view_payload(Scalars scalars, std::span<const std::byte> payload, std::vector<PayloadArgument>& arguments) {
     const std::size_t count = scalars.arguments();
     if (payload.size() < meta_bytes(scalars))
         return fail(
             ErrorKind::invalid,
             fmt::format("payload of a call: {} bytes cannot hold the tables of {} arguments", payload.size(), count));
-    std::vector<PayloadArgument> arguments(count);
+    arguments.assign(count, {});
     for (std::size_t i = 0; i < count; ++i) {
         PayloadArgument& argument = arguments[i];
         const std::size_t entry = 16 * i;
@@ -56,7 +63,7 @@ Result<std::vector<PayloadArgument>> view_payload(Scalars scalars, std::span<con
         if (inside > argument.page_size || argument.length > argument.page_size - inside)
             return malformed(i, "leaves its pages");
     }
-    return arguments;
+    return {};
 }
 
 } // namespace fastrpc::vdsp

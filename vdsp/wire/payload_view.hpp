@@ -50,5 +50,7 @@ constexpr std::uint64_t first_byte(const PayloadArgument& argument) noexcept {
 /// pages, or an address wraps around. `payload` is at least meta_bytes(); whether DMA addresses exist is the caller's
 /// to check.
 Result<std::vector<PayloadArgument>> view_payload(Scalars scalars, std::span<const std::byte> payload);
+/// The same into `arguments`, whose room is used again.
+Status view_payload(Scalars scalars, std::span<const std::byte> payload, std::vector<PayloadArgument>& arguments);
 
 } // namespace fastrpc::vdsp

@@ -12,15 +12,33 @@ using namespace fastrpc::test;
 
 namespace {
 
-const Grant grant{"unsigned-for-all", "/usr/lib/fastrpcd/policy.d/50-default.json", 12, 0x18,
-                  Limits{4, 16, 1ULL << 33, 256, 60000}};
+const Grant grant{"unsigned-for-all",
+                  "/usr/lib/fastrpcd/policy.d/50-default.json",
+                  12,
+                  0x18,
+                  Limits{4, 16, 1ULL << 33, 256, 60000},
+                  true};
 
 StartMessage start() {
     return {0x1122334455667788, Domain::gdsp1, PdKind::signed_user, 1000, "camera", 1700000000123456, grant};
 }
 Description description() {
-    return {77,   Domain::cdsp1, PdKind::unsigned_user, PdState::running,    3,         2,    4321,
-            1001, "büro \"x\"",  1700000000999999,      "/dev/fastrpc-cdsp", "created", grant};
+    return {77,
+            Domain::cdsp1,
+            PdKind::unsigned_user,
+            PdState::running,
+            3,
+            2,
+            4321,
+            1001,
+            "büro \"x\"",
+            1700000000999999,
+            "/dev/fastrpc-cdsp",
+            "created",
+            grant,
+            "misc",
+            "Linux 6.12",
+            {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
 }
 Description static_description() {
     Description d;
@@ -69,7 +87,7 @@ TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(counters());
     expect_exact(Counters{});
     expect_exact(FailedMessage{ErrorKind::dsp, -5, "the DSP refused"});
-    expect_exact(ByeMessage{"the client closed its end", counters()});
+    expect_exact(ByeMessage{"the client closed its end", counters(), 7});
     expect_exact(ByeMessage{});
 }
 

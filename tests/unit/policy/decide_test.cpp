@@ -109,7 +109,7 @@ TEST_F(Decide, an_unsigned_pd_is_denied_where_the_domain_has_none_whatever_the_r
 TEST_F(Decide, a_grant_holds_what_its_rule_says) {
     const Policy policy = good(file_of({
         rule("full", R"("users": [1])", R"("cdsp")", R"("unsigned", "system-unsigned", "signed")", "allow",
-             R"("attributes": ["debug", "privileged"], "limits": {"sessions_per_uid": 2, "lanes": 3, )"
+             R"("trusted": true, "attributes": ["debug", "privileged"], "limits": {"sessions_per_uid": 2, "lanes": 3, )"
              R"("mapped_bytes": 5000000000, "buffers": 7, "deadline_ms": 1234})"),
         rule("bare", R"("users": [2])", R"("cdsp")", R"("unsigned", "signed")", "allow"),
         rule("partial", R"("users": [3])", R"("cdsp")", R"("signed")", "allow", R"("limits": {"lanes": 9})"),
@@ -118,6 +118,7 @@ TEST_F(Decide, a_grant_holds_what_its_rule_says) {
     EXPECT_EQ(full.rule, "full");
     EXPECT_EQ(full.file, directories_[0] + "/p.json");
     EXPECT_EQ(full.line, 2U);
+    EXPECT_TRUE(full.trusted);
     EXPECT_EQ(full.limits, (Limits{2, 3, 5000000000U, 7, 1234}));
     EXPECT_EQ(full.attributes, attribute::unsigned_module | attribute::debug | attribute::privileged);
     EXPECT_EQ(policy.decide({1, {}, ""}, {Domain::cdsp, PdKind::system_unsigned}).grant.attributes,
@@ -126,6 +127,7 @@ TEST_F(Decide, a_grant_holds_what_its_rule_says) {
 
     const Grant bare = policy.decide({2, {}, ""}, cdsp_unsigned).grant;
     EXPECT_EQ(bare.attributes, attribute::unsigned_module);
+    EXPECT_FALSE(bare.trusted);
     EXPECT_EQ(bare.limits, policy::default_limits);
     EXPECT_EQ(policy.decide({2, {}, ""}, cdsp_signed).grant.attributes, 0U);
 

@@ -55,7 +55,7 @@ TEST_F(Loader, every_mistake_is_reported_with_its_place_and_a_hint) {
         {with("\"kinds\"", "\"kindz\""), "p.json:2:62: a rule has no key \"kindz\" (did you mean \"kinds\"?)"},
         {with("\"kinds\"", "\"zzz\""),
          "p.json:2:62: a rule has no key \"zzz\" (known: \"name\", \"description\", \"priority\", \"subject\", "
-         "\"domains\", \"kinds\", \"effect\", \"limits\", \"attributes\")"},
+         "\"domains\", \"kinds\", \"effect\", \"limits\", \"attributes\", \"trusted\")"},
         {with("\"name\": \"r\", ", ""), "p.json:2:1: the rule has no \"name\""},
         {with("\"subject\": {\"any\": true}, ", ""), "p.json:2:1: the rule has no \"subject\""},
         {with("\"domains\": [\"cdsp\"], ", ""), "p.json:2:1: the rule has no \"domains\""},
@@ -154,6 +154,9 @@ TEST_F(Loader, every_mistake_is_reported_with_its_place_and_a_hint) {
          "\"system-process\", \"privileged\")"},
         {with("\"allow\"}", "\"allow\", \"attributes\": 255}"),
          "p.json:2:118: \"attributes\" must be an array, not a whole number"},
+        {with("\"allow\"}", "\"allow\", \"trusted\": \"yes\"}"),
+         "p.json:2:115: \"trusted\" must be true or false, not a string"},
+        {with("\"allow\"}", "\"deny\", \"trusted\": false}"), "p.json:2:103: only a rule that allows has \"trusted\""},
         // Two rules of one name.
         {file_of(
              {rule("x", any, R"("cdsp")", R"("signed")", "deny"), rule("x", any, R"("cdsp")", R"("signed")", "deny")}),

@@ -176,10 +176,11 @@ TEST_F(Property, a_missing_field_never_allows_more) {
                                         R"(, "attributes": ["crc"])",
                                         R"(, "limits": {"sessions_per_uid": 1, "lanes": 4, "mapped_bytes": 16777216, )"
                                         R"("buffers": 16, "deadline_ms": 10000})",
+                                        R"(, "trusted": true)",
                                         R"("name": "x", )"};
     const std::string text = file_of({R"({"name": "x", "subject": {"users": [1], "groups": [2]}, "domains": ["cdsp"], )"
                                       R"("kinds": ["signed"], "effect": "allow")" +
-                                      keys[3] + keys[4] + "}"});
+                                      keys[3] + keys[4] + keys[5] + "}"});
     const Policy before = good(text);
     int loaded = 0;
     for (const std::string& key : keys) {
@@ -195,8 +196,9 @@ TEST_F(Property, a_missing_field_never_allows_more) {
             const Decision b = before.decide(subject, object);
             ASSERT_EQ(a.allowed, b.allowed);
             ASSERT_EQ(a.grant.attributes & ~b.grant.attributes, 0U);
+            ASSERT_LE(a.grant.trusted, b.grant.trusted);
             ASSERT_EQ(a.grant.limits, b.grant.limits); // the rule spelled out the defaults
         });
     }
-    EXPECT_EQ(loaded, 2); // attributes and limits are the only ones that may be left out
+    EXPECT_EQ(loaded, 3); // attributes, limits and trusted are the only ones that may be left out
 }

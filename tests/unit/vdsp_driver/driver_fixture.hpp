@@ -2,17 +2,22 @@
 #pragma once
 
 #include "fake_dsp.hpp"
+#include "ipc/frame.hpp"
 #include "vdsp/driver/driver.hpp"
 #include "vdsp/driver/open_file.hpp"
 #include "vdsp/wire/kernel_calls.hpp"
 
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <sys/mman.h>
 #include <systemd/sd-event.h>
+#include <thread>
 
 namespace fastrpc::vdsp {
 
@@ -20,6 +25,7 @@ class DriverTest : public testing::Test {
 protected:
     /// Outcome of a request that was answered.
     struct Outcome {
+        Served served = Served::malformed;
         bool answered = false;
         std::int32_t result = 0;
         std::int32_t error = 0;
@@ -35,10 +41,70 @@ protected:
             return value;
         }
     };
-    /// A request under way.
-    struct Running {
-        std::shared_ptr<Outcome> outcome = std::make_shared<Outcome>();
-        TicketPtr ticket = std::make_shared<Ticket>();
+    /// A request under way on a thread of its own, as one of a caller's in the server.
+    class Running {
+    public:
+        Running(std::shared_ptr<DeviceFile> file, vdsp_request header, std::vector<std::byte> body,
+                std::vector<UniqueFd> fds) {
+            auto pair = socket_pair();
+            if (!pair) throw std::runtime_error(pair.error().text);
+            state_ = std::make_shared<State>();
+            state_->client = std::move(pair->first);
+            state_->server = std::move(pair->second);
+            header.body = body.size();
+            header.tid = 77;
+            thread_ = std::thread([state = state_, file = std::move(file), header, body = std::move(body),
+                                   fds = std::move(fds)]() mutable {
+                Caller caller(state->server.get());
+                caller.tid = header.tid;
+                Answer answer;
+                Outcome outcome;
+                outcome.served = file->serve(caller, {.header = header, .body = body, .fds = fds}, answer);
+                outcome.answered = outcome.served == Served::answered;
+                outcome.result = answer.result;
+                outcome.error = answer.error;
+                outcome.body = std::move(answer.body);
+                outcome.fd = std::move(answer.fd);
+                for (const Delivery& output : answer.outputs)
+                    outcome.outputs.emplace_back(output.index,
+                                                 std::vector<std::byte>(output.bytes.begin(), output.bytes.end()));
+                const std::lock_guard lock(state->mutex);
+                state->outcome = std::move(outcome);
+                state->changed.notify_all();
+            });
+        }
+        Running(Running&&) = default;
+        Running& operator=(Running&&) = delete;
+        ~Running() {
+            if (!thread_.joinable()) return;
+            hang_up();
+            thread_.join();
+        }
+        [[nodiscard]] bool ended() const {
+            const std::lock_guard lock(state_->mutex);
+            return state_->outcome.has_value();
+        }
+        /// The caller dies.
+        void hang_up() { state_->client.reset(); }
+        Outcome wait() {
+            std::unique_lock lock(state_->mutex);
+            EXPECT_TRUE(
+                state_->changed.wait_for(lock, std::chrono::seconds(30), [&] { return state_->outcome.has_value(); }));
+            Outcome outcome = std::move(state_->outcome).value();
+            state_->outcome.emplace();
+            return outcome;
+        }
+
+    private:
+        struct State {
+            UniqueFd client;
+            UniqueFd server;
+            mutable std::mutex mutex;
+            std::condition_variable changed;
+            std::optional<Outcome> outcome;
+        };
+        std::shared_ptr<State> state_;
+        std::thread thread_;
     };
     struct Argument {
         std::uint64_t pointer = 0;
@@ -50,17 +116,25 @@ protected:
         std::int32_t index = vdsp_fd_bad;
     };
 
-    DriverTest() { start({.domains = {{.domain = Domain::cdsp, .slots = 3}, {.domain = Domain::adsp, .slots = 1}}}); }
+    /// With clients numbered by their slots.
+    DriverTest() {
+        start({.domains = {{.domain = Domain::cdsp, .slots = 3, .misc = find_profile("7.1")},
+                           {.domain = Domain::adsp, .slots = 1}}});
+    }
     ~DriverTest() override {
-        driver.reset();
+        stop();
         sd_event_unref(event);
     }
 
-    void start(Soc soc) {
+    void stop() {
+        if (driver) driver->shut_down();
         driver.reset();
         dsps.clear();
+    }
+    void start(Soc soc) {
+        stop();
         if (event == nullptr && sd_event_new(&event) < 0) throw std::runtime_error("no event loop");
-        soc.kernel_timeout_ms = 20;
+        soc.kernel_timeout_ms = 20000;
         const auto make = [this](DspConfig config, Machine& machine, sd_event*) {
             auto dsp = std::make_unique<FakeDsp>(std::move(config), machine);
             dsps.push_back(dsp.get());
@@ -69,35 +143,35 @@ protected:
         driver = std::make_unique<Driver>(soc, event, make, DspConfig{});
     }
 
-    std::shared_ptr<OpenFile> open(std::string_view name) {
-        auto opened = driver->open(name);
+    std::shared_ptr<OpenFile> open(std::string_view name, Opener opener = {}) {
+        auto opened = driver->open(name, opener);
         EXPECT_TRUE(opened) << name << ": " << opened.error();
-        return opened ? opened->file : nullptr;
+        return opened ? std::dynamic_pointer_cast<OpenFile>(*opened) : nullptr;
+    }
+    /// Runs the loop until `done`.
+    template<class Done>
+    void run_until(Done&& done) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        while (!done() && std::chrono::steady_clock::now() < end) sd_event_run(event, 1000);
+        EXPECT_TRUE(done());
+    }
+    static void close(const std::shared_ptr<OpenFile>& file) {
+        Caller closer(-1);
+        file->close(closer);
     }
     FakeDsp& dsp(std::size_t index = 0) { return *dsps.at(index); }
     nlohmann::json status(std::size_t index = 0) { return nlohmann::json::parse(driver->status())["domains"][index]; }
     std::size_t fatal() { return nlohmann::json::parse(driver->status())["fatal"].size(); }
 
-    static Running begin() {
-        Running running;
-        running.ticket->tid = 77;
-        running.ticket->reply = [outcome = running.outcome](Answer&& answer) {
-            outcome->answered = true;
-            outcome->result = answer.result;
-            outcome->error = answer.error;
-            outcome->body = std::move(answer.body);
-            outcome->fd = std::move(answer.fd);
-            for (const Delivery& output : answer.outputs)
-                outcome->outputs.emplace_back(output.index,
-                                              std::vector<std::byte>(output.bytes.begin(), output.bytes.end()));
-        };
+    /// Until the DSP has one more request than `before`, or the call has ended without one.
+    Running under_way(Running running, std::size_t before, std::size_t index) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+        while (dsp(index).requests == before && !running.ended() && std::chrono::steady_clock::now() < end)
+            std::this_thread::yield();
         return running;
     }
-    /// Runs the loop until the request is answered.
-    Outcome wait(Running running) {
-        for (int turns = 0; !running.outcome->answered && turns < 1000; ++turns) sd_event_run(event, 20000);
-        EXPECT_TRUE(running.outcome->answered);
-        return std::move(*running.outcome);
+    std::size_t index_of(const OpenFile& file) const {
+        return file.channel().domain().domain == Domain::cdsp || driver->domains().size() == 1 ? 0 : 1;
     }
 
     static void append(std::vector<std::byte>& body, const void* data, std::size_t size) {
@@ -105,10 +179,10 @@ protected:
         body.insert(body.end(), bytes, bytes + size);
     }
     template<class T>
-    Running start_ioctl(OpenFile& file, std::uint32_t code, const T& request, const UniqueFd* given = nullptr,
-                        std::uint64_t vma = VDSP_NO_VMA) {
+    Running start_ioctl(const std::shared_ptr<OpenFile>& file, std::uint32_t code, const T& request,
+                        const UniqueFd* given = nullptr, std::uint64_t vma = VDSP_NO_VMA, std::uint32_t flags = 0) {
         std::vector<std::byte> body;
-        append(body, &request, sizeof request);
+        if (code != VDSP_INIT_ATTACH && code != VDSP_INIT_ATTACH_SNS) append(body, &request, sizeof request);
         std::vector<UniqueFd> fds;
         if (code == VDSP_MEM_MAP || code == VDSP_INIT_CREATE) {
             vdsp_argument argument{.vma_start = vma, .fd_index = vdsp_fd_bad};
@@ -121,19 +195,21 @@ protected:
             if (code == VDSP_INIT_CREATE) append(body, comm, sizeof comm);
         }
         if (code == VDSP_INIT_CREATE_STATIC) append(body, "audiopd", 7);
-        Running running = begin();
-        EXPECT_TRUE(file.ioctl(code, body, std::move(fds), running.ticket));
-        return running;
+        return request_of(file, {.op = vdsp_op_ioctl, .code = code, .flags = flags}, std::move(body), std::move(fds));
+    }
+    Running request_of(const std::shared_ptr<OpenFile>& file, vdsp_request header, std::vector<std::byte> body,
+                       std::vector<UniqueFd> fds) {
+        const std::size_t index = index_of(*file);
+        const std::size_t before = dsp(index).requests;
+        return under_way(Running(file, header, std::move(body), std::move(fds)), before, index);
     }
     template<class T>
     Outcome ioctl(const std::shared_ptr<OpenFile>& file, std::uint32_t code, const T& request,
-                  const UniqueFd* given = nullptr, std::uint64_t vma = VDSP_NO_VMA) {
-        return wait(start_ioctl(*file, code, request, given, vma));
+                  const UniqueFd* given = nullptr, std::uint64_t vma = VDSP_NO_VMA, std::uint32_t flags = 0) {
+        return start_ioctl(file, code, request, given, vma, flags).wait();
     }
     Outcome attach(const std::shared_ptr<OpenFile>& file, std::uint32_t code = VDSP_INIT_ATTACH) {
-        Running running = begin();
-        EXPECT_TRUE(file->ioctl(code, {}, {}, running.ticket));
-        return wait(std::move(running));
+        return ioctl(file, code, 0);
     }
 
     static std::vector<std::byte> invoke_body(std::uint32_t handle, Scalars scalars,
@@ -156,17 +232,15 @@ protected:
         for (const Argument& argument : arguments) append(body, argument.data.data(), argument.data.size());
         return body;
     }
-    static Running start_invoke(OpenFile& file, std::uint32_t handle, Scalars scalars,
-                                const std::vector<Argument>& arguments = {}, std::uint32_t flags = 0) {
+    Running start_invoke(const std::shared_ptr<OpenFile>& file, std::uint32_t handle, Scalars scalars,
+                         const std::vector<Argument>& arguments = {}, std::uint32_t flags = 0) {
         std::vector<UniqueFd> fds;
-        const auto body = invoke_body(handle, scalars, arguments, fds);
-        Running running = begin();
-        EXPECT_TRUE(file.invoke(body, std::move(fds), flags, running.ticket));
-        return running;
+        auto body = invoke_body(handle, scalars, arguments, fds);
+        return request_of(file, {.op = vdsp_op_invoke, .flags = flags}, std::move(body), std::move(fds));
     }
     Outcome invoke(const std::shared_ptr<OpenFile>& file, std::uint32_t handle, Scalars scalars,
                    const std::vector<Argument>& arguments = {}) {
-        return wait(start_invoke(*file, handle, scalars, arguments));
+        return start_invoke(file, handle, scalars, arguments).wait();
     }
 
     UniqueFd heap(std::uint64_t size) {

@@ -1,12 +1,15 @@
 // A DSP that does what a test scripts: it keeps every request and sees memory only through its machine, as a real one.
+// Requests come from any thread; what it keeps is read when nothing is under way.
 #pragma once
 
 #include "base/unique_fd.hpp"
 #include "vdsp/dsp/dsp.hpp"
 #include "vdsp/wire/payload_view.hpp"
 
+#include <atomic>
 #include <cstring>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <sys/mman.h>
@@ -26,7 +29,12 @@ public:
     FakeDsp(DspConfig given, Machine& its_machine) : config(std::move(given)), machine(its_machine) {}
 
     void receive(const WireRequest& request) override {
-        received.push_back({request, bytes(request.address, request.size)});
+        Received whole{request, bytes(request.address, request.size)};
+        {
+            const std::lock_guard lock(mutex);
+            received.push_back(std::move(whole));
+        }
+        ++requests;
         const auto result = handler ? handler(*this, request) : std::optional<std::int32_t>(0);
         if (result) answer(request.context, *result);
     }
@@ -35,9 +43,15 @@ public:
                    const std::function<bool()>& done) override {
         return converse_by_waiting(*this, request, disturbances, deadline, done);
     }
-    void unmapped(std::uint64_t address) override { gone.push_back(address); }
+    void unmapped(std::uint64_t address) override {
+        const std::lock_guard lock(mutex);
+        gone.push_back(address);
+    }
     void set_latency(std::uint32_t us) override { config.latency_us = us; }
-    Result<std::string> command(std::string_view json) override { return std::string(json); }
+    Result<std::string> command(std::string_view json) override {
+        if (json.find("\"unheard\"") != json.npos) return fail(ErrorKind::invalid, "the DSP knows no such command");
+        return std::string(json);
+    }
     std::string status_json() override { return R"({"latency_us":)" + std::to_string(config.latency_us) + "}"; }
 
     void answer(std::uint64_t context, std::int32_t result) {
@@ -73,8 +87,10 @@ public:
     Handler handler;
     std::vector<Received> received;
     std::vector<std::uint64_t> gone;
+    std::atomic<std::size_t> requests = 0;
 
 private:
+    std::mutex mutex;
     template<class Do>
     void with(std::uint64_t address, std::uint64_t size, Do&& work) {
         if (size == 0) return;

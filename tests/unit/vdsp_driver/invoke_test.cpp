@@ -79,8 +79,9 @@ TEST_F(Invoke, an_output_that_leaves_its_payload_is_a_fault) {
 TEST_F(Invoke, checks_come_in_the_kernels_order) {
     const UniqueFd buffer = heap(4096);
     const auto error = [&](std::uint32_t handle, const std::vector<Argument>& arguments, std::uint32_t flags = 0) {
-        const auto outcome = wait(start_invoke(
-            *file, handle, Scalars::make(2, static_cast<unsigned>(arguments.size()), 0), arguments, flags));
+        const auto outcome =
+            start_invoke(file, handle, Scalars::make(2, static_cast<unsigned>(arguments.size()), 0), arguments, flags)
+                .wait();
         return outcome.result == -1 ? outcome.error : 0;
     };
     const Argument unmapped{.pointer = a, .length = 8, .fd = 99};
@@ -106,17 +107,18 @@ TEST_F(Invoke, handle_two_is_not_refused) {
 TEST_F(Invoke, context_ids_go_round_and_run_out) {
     hold(dsp());
     std::vector<Running> running;
-    for (int i = 0; i < 255; ++i) running.push_back(start_invoke(*file, 20, Scalars{0}));
+    for (int i = 0; i < 255; ++i) running.push_back(start_invoke(file, 20, Scalars{0}));
     EXPECT_EQ(dsp().received.back().request.context, 0xFF0U);
     EXPECT_EQ(invoke(file, 20, Scalars{0}).error, ENOSPC);
     const auto other = open("fastrpc-cdsp-secure");
     EXPECT_EQ(attach(other).error, ENOSPC); // calls of the kernel share the ids
     dsp().answer(0x50, 0);
-    EXPECT_TRUE(running[4].outcome->answered);
+    EXPECT_TRUE(running[4].wait().answered);
     say(dsp(), 0);
     EXPECT_EQ(invoke(file, 20, Scalars{0}).result, 0);
     EXPECT_EQ(dsp().received.back().request.context, 0x50U);
     dsp().answer(0x20, 7);
+    EXPECT_EQ(running[1].wait().result, 7);
     EXPECT_EQ(invoke(file, 20, Scalars{0}).result, 0);
     EXPECT_EQ(dsp().received.back().request.context, 0x20U); // on from 5, all round
 }
@@ -126,26 +128,26 @@ TEST_F(Invoke, garbage_from_the_dsp_is_ignored) {
     dsp().answer(0, 0);
     dsp().machine.respond(std::vector<std::byte>(15));
     hold(dsp());
-    const Running running = start_invoke(*file, 20, Scalars{0});
+    Running running = start_invoke(file, 20, Scalars{0});
     dsp().machine.respond({});
-    EXPECT_FALSE(running.outcome->answered);
+    EXPECT_FALSE(running.ended());
     dsp().answer(0x10 | 0xFFFF'0000'0000'000FU, 3); // only the id's bits count
-    EXPECT_EQ(running.outcome->result, 3);
+    EXPECT_EQ(running.wait().result, 3);
 }
 
 TEST_F(Invoke, an_abandoned_call_keeps_its_id_and_takes_the_heaps_along) {
     EXPECT_EQ(ioctl(file, VDSP_MMAP, vdsp_mmap{.flags = 0x1000, .size = 4096}).result, 0);
     hold(dsp());
-    const Running running = start_invoke(*file, 20, Scalars{0});
-    file->abandon(*running.ticket);
+    Running running = start_invoke(file, 20, Scalars{0});
+    running.hang_up();
+    EXPECT_EQ(running.wait().served, Served::gone);
     EXPECT_EQ(status()["contexts_abandoned"], 1);
     dsp().answer(dsp().received.back().request.context, 0);
-    EXPECT_FALSE(running.outcome->answered);
     EXPECT_EQ(status()["contexts_used"], 1);
     say(dsp(), 0);
     EXPECT_EQ(ioctl(file, VDSP_MUNMAP, vdsp_munmap{.vaddrout = 0, .size = 4096}).error, EINVAL);
     const auto payload = dsp().received[1].request.address;
-    file->close();
+    close(file);
     EXPECT_TRUE(file->released());
     file.reset();
     EXPECT_TRUE(dsp().machine.window(payload)); // the DSP may still write there
@@ -229,24 +231,29 @@ TEST_F(Invoke, payloads_beyond_the_arena_get_a_window_of_their_own) {
     hold(dsp());
     std::vector<Running> running;
     for (int i = 0; i < 3; ++i)
-        running.push_back(start_invoke(*file, 20, Scalars::make(2, 0, 1), {{.pointer = a, .length = 30U << 20}}));
+        running.push_back(start_invoke(file, 20, Scalars::make(2, 0, 1), {{.pointer = a, .length = 30U << 20}}));
     EXPECT_EQ(status()["windows"], 2);
     for (std::uint64_t context : {0x10U, 0x20U, 0x30U}) dsp().answer(context, 0);
+    EXPECT_EQ(running[2].wait().outputs[0].second.size(), 30U << 20);
+    running.clear();
     EXPECT_EQ(status()["windows"], 1);
-    EXPECT_EQ(running[2].outcome->outputs[0].second.size(), 30U << 20);
 }
 
 TEST_F(Invoke, malformed_requests_are_told_apart) {
-    const Running running = begin();
+    const auto malformed = [&](std::span<const std::byte> body, std::vector<UniqueFd> fds, std::uint32_t flags) {
+        return request_of(file, {.op = vdsp_op_invoke, .flags = flags}, {body.begin(), body.end()}, std::move(fds))
+                   .wait()
+                   .served == Served::malformed;
+    };
     std::vector<UniqueFd> none;
     auto body = invoke_body(20, Scalars::make(2, 1, 0), {{.pointer = a, .length = 5, .data = text("hello")}}, none);
     for (std::size_t size = 0; size < body.size(); ++size)
-        EXPECT_FALSE(file->invoke(std::span(body).first(size), {}, 0, running.ticket)) << size;
+        EXPECT_TRUE(malformed(std::span(body).first(size), {}, 0)) << size;
     body.push_back(std::byte{0});
-    EXPECT_FALSE(file->invoke(body, {}, 0, running.ticket));
-    EXPECT_FALSE(file->invoke(body, {}, vdsp_flag_bounce, running.ticket));
+    EXPECT_TRUE(malformed(body, {}, 0));
+    EXPECT_TRUE(malformed(body, {}, vdsp_flag_bounce));
     body = invoke_body(20, Scalars::make(2, 1, 0), {{.pointer = a, .length = 5, .fd = 4, .index = 0}}, none);
-    EXPECT_FALSE(file->invoke(body, {}, 0, running.ticket)); // an index without its fd
+    EXPECT_TRUE(malformed(body, {}, 0)); // an index without its fd
     int ends[2];
     ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     const UniqueFd reader(ends[0]);
@@ -254,7 +261,7 @@ TEST_F(Invoke, malformed_requests_are_told_apart) {
     std::vector<UniqueFd> pipe;
     pipe.emplace_back(::dup(reader.get()));
     body = invoke_body(20, Scalars::make(2, 1, 0), {{.pointer = a, .length = 5}}, none);
-    EXPECT_FALSE(file->invoke(body, std::move(pipe), vdsp_flag_bounce, running.ticket)); // it would block us
+    EXPECT_TRUE(malformed(body, std::move(pipe), vdsp_flag_bounce)); // it would block us
     EXPECT_TRUE(dsp().received.empty());
     EXPECT_EQ(invoke(file, 20, Scalars{0}).result, 0);
 }
@@ -262,29 +269,35 @@ TEST_F(Invoke, malformed_requests_are_told_apart) {
 TEST_F(Invoke, slots_are_taken_from_open_to_the_answer_of_release) {
     const auto second = open("fastrpc-cdsp-secure");
     const auto third = open("fastrpc-cdsp");
-    EXPECT_EQ(third->client(), 3U);
+    EXPECT_EQ(third->client(), 3);
     EXPECT_EQ(driver->open("fastrpc-cdsp").error(), EBUSY);
     hold(dsp());
-    second->close();
+    const auto before = dsp().requests.load();
+    std::thread closer([&] { close(second); });
+    run_until([&] { return dsp().requests > before; });
     EXPECT_EQ(dsp().received.back().request.scalars, 0x01010000U);
     EXPECT_EQ(driver->open("fastrpc-cdsp").error(), EBUSY);
     dsp().answer(dsp().received.back().request.context, 0);
-    EXPECT_EQ(open("fastrpc-cdsp")->client(), 2U);
+    closer.join();
+    EXPECT_EQ(open("fastrpc-cdsp")->client(), 2);
 }
 
 TEST_F(Invoke, release_waits_for_calls_in_flight_and_carries_the_pd) {
     attach(file, VDSP_INIT_ATTACH_SNS);
     hold(dsp());
-    const Running running = start_invoke(*file, 20, Scalars{0});
-    file->close();
-    EXPECT_EQ(dsp().received.back().request.handle, 20U);
-    dsp().answer(dsp().received.back().request.context, 0);
-    EXPECT_TRUE(running.outcome->answered);
+    Running running = start_invoke(file, 20, Scalars{0});
+    const auto before = dsp().requests.load();
+    const std::uint64_t context = dsp().received.back().request.context;
+    driver->context().kernel_timeout_ms = 20;
+    std::thread closer([&] { close(file); });
+    run_until([&] { return ioctl(file, VDSP_MUNMAP, vdsp_munmap{}).error == EBADF; }); // closed, not released
+    EXPECT_EQ(dsp().requests, before);
+    EXPECT_FALSE(file->released());
+    dsp().answer(context, 0);
+    EXPECT_TRUE(running.wait().answered);
+    closer.join(); // nobody answers: the kernel's bound ends it
     EXPECT_EQ(dsp().received.back().request.scalars, 0x01010000U);
     EXPECT_EQ(dsp().received.back().request.context & 15U, 2U);
-    bool released = false;
-    file->when_released([&] { released = true; });
-    while (!released) sd_event_run(event, 1000000); // nobody answers: the kernel's bound ends it
     EXPECT_EQ(status()["slots_used"], 0);
     EXPECT_EQ(status()["contexts_abandoned"], 1);
 }
@@ -292,12 +305,12 @@ TEST_F(Invoke, release_waits_for_calls_in_flight_and_carries_the_pd) {
 TEST_F(Invoke, without_ids_a_close_ends_at_once_and_unsaid) {
     hold(dsp());
     std::vector<Running> running;
-    for (int i = 0; i < 255; ++i) running.push_back(start_invoke(*file, 20, Scalars{0}));
+    for (int i = 0; i < 255; ++i) running.push_back(start_invoke(file, 20, Scalars{0}));
     const auto other = open("fastrpc-cdsp");
-    const auto before = dsp().received.size();
-    other->close();
+    const auto before = dsp().requests.load();
+    close(other);
     EXPECT_TRUE(other->released());
-    EXPECT_EQ(dsp().received.size(), before);
+    EXPECT_EQ(dsp().requests, before);
 }
 
 TEST_F(Invoke, nodes_follow_the_domain) {

@@ -260,6 +260,7 @@ TEST_F(KernelCall, dsp_info_of_a_dsp_without_it_is_not_cached) {
 
 TEST_F(KernelCall, a_silent_dsp_times_out_and_costs_an_id) {
     hold(dsp());
+    driver->context().kernel_timeout_ms = 20;
     EXPECT_EQ(attach(file).error, ETIMEDOUT);
     EXPECT_EQ(status()["contexts_abandoned"], 1);
     dsp().answer(0x10, 0); // late: accepted, and the id stays lost
@@ -284,12 +285,12 @@ TEST_F(KernelCall, unknown_codes_are_enotty) {
 }
 
 TEST_F(KernelCall, a_malformed_request_is_told_apart) {
-    Running running = begin();
-    const std::vector<std::byte> short_body(15);
     for (const std::uint32_t code : {VDSP_ALLOC_DMA_BUFF, VDSP_MMAP, VDSP_MUNMAP, VDSP_MEM_MAP, VDSP_MEM_UNMAP,
                                      VDSP_INIT_CREATE, VDSP_INIT_CREATE_STATIC, VDSP_GET_DSP_INFO, VDSP_INIT_ATTACH})
-        EXPECT_FALSE(file->ioctl(code, short_body, {}, running.ticket)) << std::hex << code;
-    EXPECT_FALSE(running.outcome->answered);
+        EXPECT_EQ(request_of(file, {.op = vdsp_op_ioctl, .code = code}, std::vector<std::byte>(15), {}).wait().served,
+                  Served::malformed)
+            << std::hex << code;
+    EXPECT_TRUE(dsp().received.empty());
 }
 
 } // namespace

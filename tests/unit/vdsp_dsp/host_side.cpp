@@ -33,7 +33,7 @@ Sent HostTest::next2(const Loop& loop, std::uint32_t context, const HostReply& r
 }
 
 void HostTest::turn(Loop& loop) {
-    const std::int32_t result = machine.answers.at(loop.next.context);
+    const std::int32_t result = *machine.answer(loop.next.context);
     if (result != 0) {
         listener_ends.emplace(loop.next.context, result);
         loop.ended = true;

@@ -6,7 +6,6 @@
 #include <fstream>
 #include <iterator>
 #include <sys/mman.h>
-#include <systemd/sd-event.h>
 #include <unistd.h>
 
 namespace fastrpc::vdsp::test {
@@ -14,7 +13,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr auto patience = std::chrono::seconds(20);
-constexpr std::uint64_t turn_us = 50'000;
+constexpr auto turn = std::chrono::milliseconds(2); // for what changes without an answer
 constexpr std::int32_t main_tid = 1000;
 
 std::uint64_t whole_pages(std::uint64_t size) {
@@ -42,11 +41,42 @@ FakeMachine::~FakeMachine() {
 void FakeMachine::respond(std::span<const std::byte> message) {
     ASSERT_EQ(message.size(), sizeof(WireResponse));
     const auto response = value_at<WireResponse>(message);
-    EXPECT_TRUE(answers.emplace(response.context, response.result).second) << "answered twice";
+    {
+        const std::lock_guard lock(mutex_);
+        const bool first = answers_.emplace(response.context, response.result).second;
+        EXPECT_TRUE(first || may_repeat) << "answered twice";
+        log_.emplace_back(response.context, response.result);
+        changed_.notify_all();
+    }
+    if (on_answer) on_answer(response.context);
+}
+
+void FakeMachine::crashed(std::chrono::milliseconds down) {
+    const std::lock_guard lock(mutex_);
+    down_ms = down.count();
+    ++crashes;
+    changed_.notify_all();
+}
+
+std::optional<std::int32_t> FakeMachine::answer(std::uint64_t context) {
+    const std::lock_guard lock(mutex_);
+    const auto found = answers_.find(context);
+    return found == answers_.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::vector<std::pair<std::uint64_t, std::int32_t>> FakeMachine::log() {
+    const std::lock_guard lock(mutex_);
+    return log_;
+}
+
+void FakeMachine::wait_change(std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, time);
 }
 
 std::optional<DmaWindow> FakeMachine::window(std::uint64_t address) {
     ++lookups;
+    const std::lock_guard lock(mutex_);
     auto after = memory_.upper_bound(address);
     if (after == memory_.begin()) return std::nullopt;
     const Memory& memory = std::prev(after)->second;
@@ -55,6 +85,7 @@ std::optional<DmaWindow> FakeMachine::window(std::uint64_t address) {
 }
 
 const Memory& FakeMachine::allocate(std::uint32_t sid, std::uint64_t size) {
+    const std::lock_guard lock(mutex_);
     Memory memory;
     memory.size = whole_pages(std::max<std::uint64_t>(size, 1));
     memory.address = (std::uint64_t{sid} << 32) + next_;
@@ -68,6 +99,7 @@ const Memory& FakeMachine::allocate(std::uint32_t sid, std::uint64_t size) {
 }
 
 void FakeMachine::free(std::uint64_t address) {
+    const std::lock_guard lock(mutex_);
     const auto found = memory_.find(address);
     ::munmap(found->second.at, found->second.size);
     ::close(found->second.fd);
@@ -79,30 +111,21 @@ Bytes Sent::out(std::size_t index) const {
     return {bytes.begin(), bytes.end()};
 }
 
-DspTest::DspTest() {
-    if (sd_event_new(&event) < 0) throw std::runtime_error("no event loop");
-}
-
-DspTest::~DspTest() {
-    dsp.reset();
-    sd_event_unref(event);
-}
-
 void DspTest::start(DspConfig config) {
-    config.pd_program = VDSP_PD;
-    dsp = make_dsp(std::move(config), machine, event);
+    if (config.pd_program.empty()) config.pd_program = VDSP_PD;
+    dsp = make_dsp(std::move(config), machine, nullptr);
 }
 
 void DspTest::run_until(const std::function<bool()>& done) {
     for (const auto end = Clock::now() + patience; !done();) {
         if (Clock::now() > end) throw std::runtime_error("the DSP did not answer in time; " + status());
-        sd_event_run(event, turn_us);
+        machine.wait_change(turn);
         between();
     }
 }
 
-Sent DspTest::send(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle, std::uint32_t scalars,
-                   std::vector<Arg> args) {
+std::pair<Sent, WireRequest> DspTest::prepare(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle,
+                                              std::uint32_t scalars, std::vector<Arg> args) {
     std::vector<LayoutArgument> arguments;
     std::uint64_t pointer = 0x7000000000; // of arguments that lie apart, each on pages of its own
     for (const Arg& arg : args) {
@@ -132,13 +155,20 @@ Sent DspTest::send(std::int32_t client, unsigned pd, std::int32_t tid, std::uint
         if (args[i].memory == nullptr && !args[i].in.empty())
             std::ranges::copy(args[i].in, inline_bytes(sent.layout, i, payload).begin());
     sent.context = next_context_++ << 4 | pd;
-    dsp->receive({client, tid, sent.context, handle, scalars, sent.payload->address, sent.payload->size});
-    return sent;
+    const WireRequest request{client, tid, sent.context, handle, scalars, sent.payload->address, sent.payload->size};
+    return {std::move(sent), request};
+}
+
+Sent DspTest::send(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle, std::uint32_t scalars,
+                   std::vector<Arg> args) {
+    auto [sent, request] = prepare(client, pd, tid, handle, scalars, std::move(args));
+    dsp->receive(request);
+    return std::move(sent);
 }
 
 std::int32_t DspTest::finish(const Sent& sent) {
     run_until([&] { return answered(sent); });
-    return machine.answers.at(sent.context);
+    return *machine.answer(sent.context);
 }
 
 std::int32_t DspTest::attach(std::int32_t client, unsigned pd) {

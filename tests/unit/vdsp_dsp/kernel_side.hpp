@@ -5,12 +5,16 @@
 #include "vdsp/dsp/dsp.hpp"
 #include "vdsp/wire/payload_layout.hpp"
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <functional>
 #include <gtest/gtest.h>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,19 +48,33 @@ struct Memory {
     std::byte* at = nullptr;
 };
 
+/// Called by the DSP from any thread.
 class FakeMachine final : public Machine {
 public:
     ~FakeMachine() override;
     void respond(std::span<const std::byte> message) override;
     std::optional<DmaWindow> window(std::uint64_t address) override;
-    void crashed(std::chrono::milliseconds) override {}
+    void crashed(std::chrono::milliseconds down) override;
     const Memory& allocate(std::uint32_t sid, std::uint64_t size);
     void free(std::uint64_t address);
 
-    std::map<std::uint64_t, std::int32_t> answers; ///< context -> result
-    std::uint64_t lookups = 0;
+    [[nodiscard]] std::optional<std::int32_t> answer(std::uint64_t context);
+    /// Every answer, in their order; (context, result).
+    [[nodiscard]] std::vector<std::pair<std::uint64_t, std::int32_t>> log();
+    /// Until the next answer or crash, at most `time`.
+    void wait_change(std::chrono::milliseconds time);
+
+    std::atomic<std::uint64_t> lookups = 0;
+    std::atomic<bool> may_repeat = false; ///< answers that come twice are no failure
+    std::atomic<int> crashes = 0;
+    std::atomic<std::int64_t> down_ms = -1;               ///< of the last crash
+    std::function<void(std::uint64_t context)> on_answer; ///< set before calls; on the DSP's thread
 
 private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::map<std::uint64_t, std::int32_t> answers_; ///< context -> result, the first
+    std::vector<std::pair<std::uint64_t, std::int32_t>> log_;
     std::map<std::uint64_t, Memory> memory_;
     std::uint64_t next_ = 0x10000000;
 };
@@ -87,18 +105,18 @@ struct Sent {
 
 inline constexpr std::string_view unsigned_shell = "FASTRPC-VDSP-SHELL unsigned 3\npadding";
 
-/// A DSP on a loop. Every wait fails the test after 20 s.
+/// A DSP. Every wait fails the test after 20 s.
 class DspTest : public ::testing::Test {
 protected:
-    DspTest();
-    ~DspTest() override;
-
     void start(DspConfig config = {});
     void run_until(const std::function<bool()>& done);
+    /// A call ready to be sent; `pd` are the PD bits. Inputs first, as the scalars say.
+    std::pair<Sent, WireRequest> prepare(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle,
+                                         std::uint32_t scalars, std::vector<Arg> args = {});
     /// Sends; `pd` are the PD bits. Inputs first, as the scalars say.
     Sent send(std::int32_t client, unsigned pd, std::int32_t tid, std::uint32_t handle, std::uint32_t scalars,
               std::vector<Arg> args = {});
-    bool answered(const Sent& sent) const { return machine.answers.contains(sent.context); }
+    bool answered(const Sent& sent) { return machine.answer(sent.context).has_value(); }
     std::int32_t finish(const Sent& sent);
     std::int32_t attach(std::int32_t client, unsigned pd = 0);
     std::int32_t create(std::int32_t client, std::uint32_t attributes = attribute::unsigned_module,
@@ -106,13 +124,12 @@ protected:
     std::int32_t release(std::int32_t client, unsigned pd = 1);
     std::string status() { return dsp->status_json(); }
 
-    sd_event* event = nullptr;
     FakeMachine machine;
     std::unique_ptr<DspHalf> dsp;
-    std::function<void()> between = [] {}; ///< runs after each turn of the loop
+    std::function<void()> between = [] {}; ///< runs after each change while the test waits
 
 private:
-    std::uint64_t next_context_ = 1;
+    std::atomic<std::uint64_t> next_context_ = 1;
 };
 
 } // namespace fastrpc::vdsp::test

@@ -29,7 +29,7 @@ protected:
 };
 
 TEST_F(ProcessGroup, a_missing_pd_program_is_an_error_at_the_start) {
-    EXPECT_THROW(make_dsp({.pd_program = "/nonexistent/pd"}, machine, event), std::system_error);
+    EXPECT_THROW(make_dsp({.pd_program = "/nonexistent/pd"}, machine, nullptr), std::system_error);
 }
 
 TEST_F(ProcessGroup, attach_is_answered_when_the_root_pd_runs) {

@@ -53,6 +53,14 @@ std::vector<std::uint64_t> offsets(const Built& built) {
 
 using Offsets = std::vector<std::uint64_t>;
 
+TEST(PayloadVectors, an_empty_argument_takes_no_room_among_overlapping_ones) {
+    const Built built = build(Scalars::make(2, 3, 0, 0, 0), {plain(a, 100), plain(a + 50, 0), plain(a + 60, 100)});
+    EXPECT_EQ(built.layout.placements[0].offset, 512U);
+    EXPECT_FALSE(built.layout.placements[1].present);
+    EXPECT_EQ(built.layout.placements[2].offset, 572U); // shares bytes 60..99 of the first
+    EXPECT_EQ(built.layout.size, 672U);
+}
+
 TEST(PayloadVectors, no_arguments_still_have_the_lists) {
     const Built built = build(Scalars{0}, {});
     EXPECT_EQ(built.layout.size, 384U);

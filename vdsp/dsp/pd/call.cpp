@@ -13,15 +13,14 @@ constexpr int bad_address = 0x83; // AEE_EBADVA
 } // namespace
 
 std::int32_t open_call(const WireRequest& request, Windows& windows, Call& call) {
+    call.clear();
     call.request = request;
     call.scalars = Scalars{request.scalars};
     Mapped payload = windows.map(request.address, request.size);
     if (!payload.owner) return aee::on_dsp(bad_address);
-    const auto arguments = view_payload(call.scalars, payload.bytes);
-    if (!arguments) return aee::on_dsp(aee::bad_parm);
+    if (!view_payload(call.scalars, payload.bytes, call.view)) return aee::on_dsp(aee::bad_parm);
     call.owners.push_back(std::move(payload.owner));
-    call.arguments.reserve(arguments->size());
-    for (const PayloadArgument& argument : *arguments) {
+    for (const PayloadArgument& argument : call.view) {
         CallArgument mine;
         if (argument.handle) {
             mine.handle = static_cast<std::uint32_t>(argument.fd);

@@ -4,6 +4,7 @@
 #include "ipc/scalars.hpp"
 #include "vdsp/channel.hpp"
 #include "vdsp/dsp/pd/windows.hpp"
+#include "vdsp/wire/payload_view.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,14 @@ struct Call {
     Scalars scalars;
     std::vector<CallArgument> arguments; ///< as the scalars count them
     std::vector<std::shared_ptr<Mapping>> owners;
+    std::vector<PayloadArgument> view; ///< the tables of the payload
+
+    /// Gives the memory back and keeps the room, so that the next call of a thread allocates nothing.
+    void clear() noexcept {
+        arguments.clear();
+        owners.clear();
+        view.clear();
+    }
 
     [[nodiscard]] std::span<std::byte> in(std::size_t i) const { return arguments[i].bytes; }
     [[nodiscard]] std::span<std::byte> out(std::size_t i) const { return arguments[scalars.in_buffers() + i].bytes; }

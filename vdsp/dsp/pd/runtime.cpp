@@ -10,6 +10,9 @@
 #include <cerrno>
 #include <ctime>
 #include <fmt/core.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -59,21 +62,23 @@ void Runtime::serve() {
     if (!send_frame(socket_.get(), pd_header(PdOp::ready))) return;
     alignas(FrameHeader) std::array<std::byte, max_pd_datagram> storage;
     for (;;) {
-        const auto frame = receive_frame(socket_.get(), storage, 1);
+        auto frame = receive_frame(socket_.get(), storage, 1);
         if (!frame) {
             // The guest OS went away, or broke its own protocol.
             if (frame.error().kind != ErrorKind::lost) log::error(frame.error().text);
             return;
         }
         if (!take(*frame)) return;
+        taken_.fetch_add(1);
+        taken_.notify_all();
     }
 }
 
 // False when the PD is to leave.
-bool Runtime::take(const Frame& frame) {
+bool Runtime::take(Frame& frame) {
     switch (static_cast<PdOp>(frame.header.opcode)) {
-    case PdOp::request:
-        if (const auto request = value_of<WireRequest>(frame.payload)) start(*request);
+    case PdOp::line:
+        if (frame.fds.size() == 1) start_line(std::move(frame.fds.front()));
         return true;
     case PdOp::window:
         if (const auto window = value_of<WindowMessage>(frame.payload); window && frame.fds.size() == 1)
@@ -88,9 +93,18 @@ bool Runtime::take(const Frame& frame) {
     case PdOp::latency:
         if (const auto us = value_of<std::uint32_t>(frame.payload)) latency_us_ = *us;
         return true;
-    case PdOp::client_gone:
-        if (const auto client = value_of<std::int32_t>(frame.payload)) client_gone(*client);
+    case PdOp::client_here:
+        if (const auto serial = value_of<std::uint64_t>(frame.payload)) client_here(*serial);
         return true;
+    case PdOp::client_gone:
+        if (const auto serial = value_of<std::uint64_t>(frame.payload)) client_gone(*serial);
+        return true;
+    case PdOp::noted: {
+        const std::lock_guard lock(reporting_);
+        ++noted_;
+        noted_changed_.notify_all();
+        return true;
+    }
     case PdOp::end:
         return false;
     default:
@@ -99,18 +113,23 @@ bool Runtime::take(const Frame& frame) {
     }
 }
 
-std::shared_ptr<Runtime::Client> Runtime::client_of(std::int32_t id) {
+std::shared_ptr<Runtime::Client> Runtime::client_of(std::uint64_t serial) {
     const std::lock_guard lock(mutex_);
-    auto& client = clients_[id];
-    if (!client) client = std::make_shared<Client>(*this);
-    return client;
+    const auto client = clients_.find(serial);
+    return client == clients_.end() ? nullptr : client->second;
 }
 
-void Runtime::client_gone(std::int32_t id) {
+void Runtime::client_here(std::uint64_t serial) {
+    const std::lock_guard lock(mutex_);
+    auto& client = clients_[serial];
+    if (!client) client = std::make_shared<Client>(*this);
+}
+
+void Runtime::client_gone(std::uint64_t serial) {
     std::shared_ptr<Client> client;
     {
         const std::lock_guard lock(mutex_);
-        const auto found = clients_.find(id);
+        const auto found = clients_.find(serial);
         if (found == clients_.end()) return;
         client = std::move(found->second);
         clients_.erase(found);
@@ -125,35 +144,42 @@ void Runtime::leave(Client& client) {
     messages_.leave(client.listener);
 }
 
-void Runtime::respond(std::uint64_t context, std::int32_t result) {
-    const ResponseMessage response{context, result, 0, calls_, reverse_calls_};
-    const Status sent = send_frame(socket_.get(), pd_header(PdOp::response), bytes_of(response));
-    if (!sent && sent.error().kind != ErrorKind::lost) log::error(sent.error().text);
-}
-
-// On the thread that reads the socket, so that a call belongs to the client that had its number when it was sent.
-void Runtime::start(const WireRequest& request) {
-    const bool started = threads_.submit(request.client, request.tid,
-                                         [this, client = client_of(request.client), request] { run(client, request); });
-    if (!started) respond(request.context, aee::on_dsp(aee::no_memory));
-}
-
-void Runtime::run(const std::shared_ptr<Client>& client, const WireRequest& request) {
-    std::int32_t result = aee::on_dsp(aee::bad_state);
-    if (!client->exiting) {
-        Call call;
-        result = open_call(request, windows_, call);
-        // The memory of a client goes with it: then that is what the call failed for.
-        if (result != aee::success && client->exiting)
-            result = aee::on_dsp(aee::bad_state);
-        else if (result == aee::success)
-            result = dispatch(client, call);
+// One DSP thread: it runs the calls of one caller's thread in their order, in the memory of its last call.
+void Runtime::start_line(UniqueFd line) {
+    try {
+        std::thread([this, line = std::move(line)] { serve_line(line.get()); }).detach();
+    } catch (const std::system_error& error) {
+        log::error(fmt::format("no DSP thread: {}", error.what())); // the line closes, which ends this PD
     }
-    respond(request.context, result);
-    // A user PD ends with its client, and with it whatever still runs in a module: the guest OS answers for that.
-    const bool is_exit =
-        request.handle == process_control && Scalars{request.scalars}.method() == exit_method && result == aee::success;
-    if (is_exit && config_.is_user) ::_exit(0);
+}
+
+void Runtime::serve_line(int line) {
+    ::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); // nanoseconds: DSP time is given in single microseconds
+    Call call;
+    for (;;) {
+        LineRequest request;
+        const ssize_t got = ::recv(line, &request, sizeof request, MSG_TRUNC);
+        if (got < 0 && errno == EINTR) continue;
+        if (got != sizeof request) return; // the guest OS went away
+        const std::int32_t result = run(request, call);
+        call.clear(); // before the answer: then nobody may hold the memory any more
+        const LineResponse response{request.wire.context, result, 0, calls_, reverse_calls_};
+        if (::send(line, &response, sizeof response, MSG_NOSIGNAL) != sizeof response) return;
+        // A user PD ends with its client, and with it whatever still runs in a module: the guest OS answers for that.
+        const bool is_exit = request.wire.handle == process_control &&
+                             Scalars{request.wire.scalars}.method() == exit_method && result == aee::success;
+        if (is_exit && config_.is_user) ::_exit(0);
+    }
+}
+
+std::int32_t Runtime::run(const LineRequest& request, Call& call) {
+    for (std::uint64_t taken = taken_; taken < request.after; taken = taken_) taken_.wait(taken);
+    const std::shared_ptr<Client> client = client_of(request.serial);
+    if (!client || client->exiting) return aee::on_dsp(aee::bad_state);
+    const std::int32_t result = open_call(request.wire, windows_, call);
+    // The memory of a client goes with it: then that is what the call failed for.
+    if (result != aee::success) return client->exiting ? aee::on_dsp(aee::bad_state) : result;
+    return dispatch(client, call);
 }
 
 std::int32_t Runtime::dispatch(const std::shared_ptr<Client>& client, const Call& call) {
@@ -290,8 +316,11 @@ void Runtime::report(const LoadReport& report) {
     messages_.log(fmt::format("{}: loaded {}, {} bytes", to_string(config_.domain), report.file, report.size));
     Packer packer;
     packer.text(report.uri).text(report.file).u64(report.size).text(report.sha256).u32(report.reads);
+    std::unique_lock lock(reporting_);
     const Status sent = send_frame(socket_.get(), pd_header(PdOp::loaded), packer.bytes());
-    if (!sent) log::error(sent.error().text);
+    if (!sent) return log::error(sent.error().text);
+    // Known to the guest OS before the call is answered, which goes another way.
+    noted_changed_.wait(lock, [&, mine = ++reported_] { return noted_ >= mine; });
 }
 
 } // namespace fastrpc::vdsp

@@ -5,12 +5,12 @@
 #include "vdsp/dsp/pd/listener.hpp"
 #include "vdsp/dsp/pd/messages.hpp"
 #include "vdsp/dsp/pd/modules.hpp"
-#include "vdsp/dsp/pd/threads.hpp"
 #include "vdsp/dsp/pd/windows.hpp"
 
 #include "base/unique_fd.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -44,12 +44,13 @@ private:
         std::atomic<bool> announced = false;
     };
 
-    bool take(const Frame& frame);
-    std::shared_ptr<Client> client_of(std::int32_t id);
-    void client_gone(std::int32_t id);
-    void start(const WireRequest& request);
-    void run(const std::shared_ptr<Client>& client, const WireRequest& request);
-    void respond(std::uint64_t context, std::int32_t result);
+    bool take(Frame& frame);
+    std::shared_ptr<Client> client_of(std::uint64_t serial);
+    void client_here(std::uint64_t serial);
+    void client_gone(std::uint64_t serial);
+    void start_line(UniqueFd line);
+    void serve_line(int line);
+    std::int32_t run(const LineRequest& request, Call& call);
     std::int32_t dispatch(const std::shared_ptr<Client>& client, const Call& call);
     std::int32_t listen(Client& client, const Call& call, unsigned first);
     std::int32_t remotectl(Client& client, const Call& call, unsigned first);
@@ -66,11 +67,14 @@ private:
     UniqueFd socket_;
     Windows windows_;
     Messages messages_{windows_};
-    Threads threads_;
     std::atomic<std::uint32_t> latency_us_;
     std::atomic<std::uint64_t> calls_ = 0, reverse_calls_ = 0;
-    std::mutex mutex_; ///< guards clients_
-    std::map<std::int32_t, std::shared_ptr<Client>> clients_;
+    std::atomic<std::uint64_t> taken_ = 0;                     ///< frames of the main socket that are done
+    std::mutex mutex_;                                         ///< guards clients_
+    std::map<std::uint64_t, std::shared_ptr<Client>> clients_; ///< by serial
+    std::mutex reporting_;                                     ///< guards noted_ and the order of reports
+    std::condition_variable noted_changed_;
+    std::uint64_t reported_ = 0, noted_ = 0;
 };
 
 } // namespace fastrpc::vdsp

@@ -24,14 +24,20 @@ std::span<std::byte> Mapping::at(std::uint64_t address, std::uint64_t length) co
     return {memory_ + skip, length};
 }
 
-Mapped Windows::map(std::uint64_t address, std::uint64_t length) {
-    Miss miss;
-    std::unique_lock lock(mutex_);
+Mapped Windows::known(std::uint64_t address, std::uint64_t length) {
+    const std::shared_lock lock(mutex_);
     const auto after = windows_.upper_bound(address);
     if (after != windows_.begin()) {
         const auto& mapping = std::prev(after)->second;
         if (const auto bytes = mapping->at(address, length); bytes.data() != nullptr) return {bytes, mapping};
     }
+    return {};
+}
+
+Mapped Windows::map(std::uint64_t address, std::uint64_t length) {
+    if (Mapped mapped = known(address, length); mapped.owner) return mapped;
+    Miss miss;
+    std::unique_lock lock(mutex_);
     const std::uint64_t cookie = ++last_cookie_;
     misses_.emplace(cookie, &miss);
     lock.unlock();

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
 
 namespace fastrpc::vdsp {
@@ -58,9 +59,11 @@ private:
         std::shared_ptr<Mapping> mapping;
     };
 
+    Mapped known(std::uint64_t address, std::uint64_t length);
+
     int socket_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
+    std::shared_mutex mutex_; ///< calls look up windows at the same time
+    std::condition_variable_any changed_;
     std::map<std::uint64_t, std::shared_ptr<Mapping>> windows_; ///< by first address
     std::map<std::uint64_t, Miss*> misses_;                     ///< by cookie
     std::uint64_t last_cookie_ = 0;
