@@ -3,8 +3,8 @@
 #include "base/log.hpp"
 
 #include <ctime>
+#include <exception>
 #include <fmt/core.h>
-#include <system_error>
 #include <systemd/sd-event.h>
 
 namespace fastrpc::vdsp {
@@ -93,7 +93,7 @@ void DspDomain::try_again() {
     if (!wanted_ || dying_ || shut_down_ || state_ == DspState::running) return;
     try {
         boot();
-    } catch (const std::system_error& error) {
+    } catch (const std::exception& error) { // no process, or no thread
         log::error(fmt::format("{} does not boot: {}", fastrpc::to_string(soc_.domain), error.what()));
         state_ = DspState::crashed;
         changed_();

@@ -1,6 +1,6 @@
 // fastrpc-vdsp: serves a virtual SoC, or controls one that runs.
 #include "base/log.hpp"
-#include "vdsp/driver/control.hpp"
+#include "vdsp/driver/ctl.hpp"
 #include "vdsp/driver/driver.hpp"
 #include "vdsp/driver/server.hpp"
 #include "vdsp/driver/soc.hpp"
@@ -94,7 +94,6 @@ Status serve(const Options& options) {
 
 int main(int argc, char** argv) {
     Options options;
-    std::uint32_t latency = 0;
     CLI::App app{"A virtual SoC: the kernel's FastRPC driver and the DSPs behind it", "fastrpc-vdsp"};
     app.set_version_flag("--version", FASTRPCD_VERSION);
     app.require_subcommand(0, 1);
@@ -104,25 +103,11 @@ int main(int argc, char** argv) {
     app.add_option("--socket-group", options.socket_group, "group that may connect, by name or number (mode 0660)");
     app.add_option("--pd-user", options.pd_user, "whom user PDs run as, when started as root");
     app.add_option("--pd-program", options.pd_program, "program of a PD");
-    CLI::App* ctl = app.add_subcommand("ctl", "controls a running server");
-    ctl->add_option("--socket", options.socket, "of the server")->required();
-    ctl->require_subcommand(1);
-    const CLI::App* status = ctl->add_subcommand("status", "prints one JSON object");
-    CLI::App* set_latency = ctl->add_subcommand("latency", "sets the DSP time of all domains");
-    set_latency->add_option("us", latency, "microseconds")->required();
+    const vdsp::Ctl ctl(app);
     CLI11_PARSE(app, argc, argv);
 
     log::open("fastrpc-vdsp");
-    if (ctl->parsed()) {
-        const auto answer = vdsp::command(options.socket, status->parsed() ? std::string("status")
-                                                                           : fmt::format("latency {}", latency));
-        if (!answer) {
-            log::error(answer.error().text);
-            return 1;
-        }
-        if (status->parsed()) fmt::print("{}\n", *answer);
-        return 0;
-    }
+    if (ctl.chosen()) return ctl.run();
     if (options.soc.empty() || options.socket.empty()) {
         fmt::print(stderr, "fastrpc-vdsp: --soc and --socket are required\n");
         return 2;

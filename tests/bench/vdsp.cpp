@@ -1,0 +1,158 @@
+// bench vdsp: what the virtual driver and DSP themselves cost, so that nobody takes their time for the product's.
+//
+// One server, no DSP time, a module that does nothing: an empty call, 64 KiB copied each way, 16 MiB in shared memory;
+// then empty calls of 1 to 32 threads, on one open file and on several with a PD each.
+#include "tests/bench/figures.hpp"
+#include "tests/stack/stack.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace fastrpc;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr unsigned most_files = 12;
+
+struct Round {
+    double p50 = 0, p99 = 0, rate = 0;
+};
+
+/// The virtual SoC, in a directory of its own.
+class Soc {
+public:
+    static Result<std::unique_ptr<Soc>> start() {
+        char name[] = "/tmp/fastrpc-bench-XXXXXX";
+        if (::mkdtemp(name) == nullptr) return fail_errno("a temporary directory", errno);
+        std::unique_ptr<Soc> soc(new Soc(name));
+        ::chmod(name, 0755);
+        // Clients are numbered by slot, so that one process may own several PDs (KERNEL 1.6).
+        std::ofstream(soc->path("soc.json")) << R"({"domains": [{"name": "cdsp", "kernel": "7.1"}]})";
+        std::ofstream(soc->path("shell")) << "a shell";
+        auto process =
+            stack::Process::start({.command = {(stack::build_root() / "vdsp/driver/fastrpc-vdsp").string(), "--soc",
+                                               soc->path("soc.json"), "--socket", soc->path("socket")}});
+        if (!process) return std::unexpected(process.error());
+        soc->process_.emplace(std::move(*process));
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+        while (!fs::exists(soc->path("socket"))) {
+            if (std::chrono::steady_clock::now() > end || soc->process_->wait(std::chrono::milliseconds(5)))
+                return fail(ErrorKind::system, "the virtual SoC did not start");
+        }
+        return soc;
+    }
+    ~Soc() {
+        process_.reset();
+        std::error_code error;
+        fs::remove_all(directory_, error);
+    }
+    Soc(const Soc&) = delete;
+    Soc& operator=(const Soc&) = delete;
+
+    Result<Round> round(const std::string& mode, unsigned threads, unsigned files, unsigned calls) const {
+        const stack::Launch launch{
+            .command = {(stack::build_root() / "tests/bench/vdsp-round").string(), "--module-dir",
+                        (stack::build_root() / "tests/unit/vdsp_dsp").string(), "--shell", path("shell"), "--mode",
+                        mode, "--calls", std::to_string(calls), "--threads", std::to_string(threads), "--files",
+                        std::to_string(files)},
+            .environment = {{"LD_PRELOAD", (stack::build_root() / "vdsp/shim/libfastrpc-vdsp-shim.so").string()},
+                            {"FASTRPC_VDSP_SOCKET", path("socket")}}};
+        const auto outcome = stack::run(launch, std::chrono::minutes(5));
+        if (!outcome) return std::unexpected(outcome.error());
+        Round round;
+        std::istringstream in(outcome->output);
+        if (outcome->code != 0 || !(in >> round.p50 >> round.p99 >> round.rate))
+            return fail(ErrorKind::system, "a round failed: " + outcome->output + outcome->errors);
+        return round;
+    }
+
+private:
+    explicit Soc(std::string directory) : directory_(std::move(directory)) {}
+    [[nodiscard]] std::string path(const char* name) const { return directory_ + "/" + name; }
+
+    std::string directory_;
+    std::optional<stack::Process> process_;
+};
+
+/// Medians over some rounds.
+Result<Round> median(const Soc& soc, unsigned repetitions, const std::string& mode, unsigned threads, unsigned files,
+                     unsigned calls) {
+    std::vector<double> p50, p99, rate;
+    for (unsigned i = 0; i < repetitions; ++i) {
+        const auto round = soc.round(mode, threads, files, calls);
+        if (!round) return round;
+        p50.push_back(round->p50);
+        p99.push_back(round->p99);
+        rate.push_back(round->rate);
+    }
+    return Round{bench::spread(p50).median, bench::spread(p99).median, bench::spread(rate).median};
+}
+
+Status run(unsigned repetitions, unsigned calls, std::map<std::string, double>& figures) {
+    const auto soc = Soc::start();
+    if (!soc) return std::unexpected(soc.error());
+    std::printf("one thread, %u rounds of %u calls, %u CPUs\n", repetitions, calls,
+                std::thread::hardware_concurrency());
+    std::map<std::string, double> p50;
+    for (const char* mode : {"empty", "inline", "shared"}) {
+        const auto round = median(**soc, repetitions, mode, 1, 1, calls);
+        if (!round) return std::unexpected(round.error());
+        p50[mode] = round->p50;
+        const char* name = std::string_view(mode) == "inline"   ? "64 KiB each way, inline"
+                           : std::string_view(mode) == "shared" ? "16 MiB shared"
+                                                                : "empty";
+        std::printf("  %-26s p50 %8.2f us   p99 %8.2f us\n", name, round->p50, round->p99);
+    }
+    figures["empty_p50_us"] = p50["empty"];
+    figures["inline_64k_p50_us"] = p50["inline"];
+    figures["shared_16m_over_empty"] = p50["shared"] / p50["empty"];
+
+    std::printf("empty calls of several threads\n  %7s   %24s   %24s\n", "threads", "one file, calls/s (p50 us)",
+                "many files, calls/s (p50 us)");
+    double one_thread = 0;
+    for (const unsigned threads : {1U, 2U, 4U, 8U, 16U, 32U}) {
+        const unsigned each = std::max(calls / threads, 100U);
+        const auto one = median(**soc, repetitions, "empty", threads, 1, each);
+        if (!one) return std::unexpected(one.error());
+        const auto many = median(**soc, repetitions, "empty", threads, std::min(threads, most_files), each);
+        if (!many) return std::unexpected(many.error());
+        if (threads == 1) one_thread = one->rate;
+        if (threads == 8) {
+            figures["scaling_8_threads"] = one->rate / one_thread;
+            figures["scaling_8_threads_many_files"] = many->rate / one_thread;
+        }
+        std::printf("  %7u   %14.0f (%7.2f)   %16.0f (%7.2f)\n", threads, one->rate, one->p50, many->rate, many->p50);
+    }
+    for (const auto& [key, value] : figures) std::printf("%-30s %.3f\n", key.c_str(), value);
+    return {};
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("The virtual driver's own time", "bench vdsp");
+    unsigned repetitions = 5, calls = 10000;
+    std::string file;
+    app.add_option("--repetitions", repetitions, "rounds of each kind")->check(CLI::Range(1, 1000));
+    app.add_option("--calls", calls, "calls in a round")->check(CLI::Range(100, 1000000));
+    app.add_option("--json", file, "write the figures to this file");
+    CLI11_PARSE(app, argc, argv);
+    std::map<std::string, double> figures;
+    if (const Status done = run(repetitions, calls, figures); !done) {
+        std::fprintf(stderr, "bench vdsp: %s\n", done.error().text.c_str());
+        return 1;
+    }
+    if (!file.empty() && !bench::write_figures(file, "vdsp", figures)) {
+        std::fprintf(stderr, "bench vdsp: cannot write %s\n", file.c_str());
+        return 1;
+    }
+    return 0;
+}
