@@ -115,6 +115,33 @@ TEST_P(Adsprpcd, a_host_of_ours_is_next_to_it) {
     expect_idle();
 }
 
+TEST_P(Adsprpcd, after_a_restart_of_its_dsp_it_attaches_again_and_others_do_not_notice) {
+    start_soc();
+    const auto program = daemon({"adsp"});
+    const auto other = daemon({"sdsp"}, false);
+    for (unsigned round = 2; round <= 4; ++round) {
+        ctl({"restart", "adsp"});
+        ASSERT_TRUE(program->says("registered: 0", round)) << program->output();
+        ASSERT_TRUE(program->says("bytes of heap at", round)) << program->output();
+        EXPECT_EQ(program->count("closed"), round - 1) << "all threads came back";
+        EXPECT_EQ(program->count("log: init3 0, mine"), round) << program->output();
+    }
+    EXPECT_EQ(other->count("next2"), 0U) << other->output();
+    ends_by(*program, SIGTERM);
+    ends_by(*other, SIGTERM);
+    expect_idle();
+}
+
+TEST_P(Adsprpcd, it_starts_over_when_the_image_of_its_pd_dies) {
+    start_soc();
+    const auto program = daemon({"adsp", "sensorspd", "adsp"}, false);
+    ctl({"crash", "adsp", "sensors"});
+    ASSERT_TRUE(program->says("registered: 0", 2)) << program->output();
+    EXPECT_EQ(pd("adsp", "sensors").at("state"), "running");
+    ends_by(*program, SIGKILL);
+    expect_idle();
+}
+
 TEST_P(Adsprpcd, no_daemon_stays_when_the_whole_soc_goes_away) {
     start_soc();
     auto launch = foreign("adsprpcd", {"adsp"});

@@ -73,6 +73,20 @@ TEST_P(FastrpcTest, a_killed_client_gives_back_its_slot_and_its_pd_even_in_a_cal
     }
 }
 
+TEST_P(FastrpcTest, a_restart_of_the_dsp_in_the_middle_of_a_call_ends_every_thread) {
+    start_soc();
+    Program program(client({"--stay"}));
+    ASSERT_TRUE(program.says("staying")) << program.output();
+    ASSERT_TRUE(stack::eventually([&] { return status().at("domains").at(2).at("contexts_used") >= 2; }));
+    ctl({"restart", "cdsp"});
+    EXPECT_EQ(program.ends(), 0) << program.output();
+    EXPECT_EQ(program.count("came back: 0xffffffff"), 1U) << program.output();
+    EXPECT_EQ(program.count("closed"), 1U);
+    expect_idle();
+    Program next(client());
+    EXPECT_EQ(next.ends(), 0) << "the new DSP serves: " << next.output();
+}
+
 TEST_P(FastrpcTest, clients_beside_each_other_and_a_root_daemon) {
     start_soc();
     Program daemon(foreign("adsprpcd", {"cdsp"}));

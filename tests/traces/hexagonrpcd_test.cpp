@@ -91,6 +91,17 @@ TEST_P(Hexagonrpcd, a_killed_one_makes_room_for_the_next_at_once) {
     EXPECT_EQ(status().at("domains").at(0).at("dsp").at("crashes"), 0);
 }
 
+TEST_P(Hexagonrpcd, a_restart_of_the_dsp_ends_it_and_its_children_with_0) {
+    start_soc();
+    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root", "-p",
+                                            path_of("hexagonrpc_child")}));
+    ASSERT_TRUE(program.says("heap: ")) << program.output();
+    ctl({"restart", "adsp"});
+    EXPECT_EQ(program.ends(), 0) << program.output();
+    EXPECT_EQ(program.count("next2: 0xffffffff"), 1U) << program.output();
+    expect_idle();
+}
+
 TEST_P(Hexagonrpcd, the_fortified_build_uses_the_fortified_entry_points) {
     std::ifstream file(path_of("hexagonrpcd"), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};

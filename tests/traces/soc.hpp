@@ -47,7 +47,7 @@ protected:
     /// Whether nobody holds anything on any DSP: no user PD, and only the root PD of each.
     [[nodiscard]] bool is_idle() const;
     void expect_idle() const;
-    [[nodiscard]] std::string ctl(std::vector<std::string> words) const;
+    std::string ctl(std::vector<std::string> words) const;
     [[nodiscard]] std::map<std::string, std::string> device_environment() const;
 
     std::filesystem::path directory_;
