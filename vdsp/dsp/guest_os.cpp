@@ -19,6 +19,8 @@ std::string_view to_string(PdPhase phase) {
         return "ending";
     case PdPhase::crashed:
         return "crashed";
+    case PdPhase::left:
+        return "left";
     }
     return "?";
 }
@@ -77,7 +79,7 @@ std::expected<GuestOs::Target, std::int32_t> GuestOs::route(const WireRequest& r
     const Pd* pd =
         client != clients_.end() && number < client->second.pds.size() ? client->second.pds[number] : nullptr;
     if (pd == nullptr || pd->phase == PdPhase::crashed) return std::unexpected(aee::no_such);
-    if (pd->phase == PdPhase::ending) return std::unexpected(aee::on_dsp(aee::bad_state));
+    if (pd->phase == PdPhase::ending || pd->phase == PdPhase::left) return std::unexpected(aee::on_dsp(aee::bad_state));
     Target target{pd->process, client->second.serial};
     if (!client->second.sids.contains(sid_of(request.address))) {
         lock.unlock();
@@ -97,8 +99,7 @@ void GuestOs::learn_sid(const WireRequest& request) {
 
 void GuestOs::unmapped(std::uint64_t address) {
     const std::shared_lock lock(mutex_);
-    for (const auto& pd : pds_)
-        if (pd->process) pd->process->unmapped(address);
+    hide(address);
 }
 
 void GuestOs::set_latency(std::uint32_t us) {

@@ -37,7 +37,7 @@ inline bool is_kernels(const WireRequest& request) noexcept {
     return request.handle == kernel_call::process_handle || request.handle == kernel_call::utilities_handle;
 }
 
-enum class PdPhase { starting, running, ending, crashed };
+enum class PdPhase { starting, running, ending, crashed, left };
 
 struct Pd {
     PdKind kind = PdKind::root;
@@ -47,14 +47,14 @@ struct Pd {
     std::set<std::int32_t> clients;
     std::vector<std::uint64_t> waiting;  ///< contexts to answer once it runs
     std::vector<std::uint64_t> releases; ///< contexts to answer once it is gone
-    std::shared_ptr<PdProcess> process;  ///< none when crashed; calls inside hold it, too
+    std::shared_ptr<PdProcess> process;  ///< none when crashed or left; calls inside hold it, too
 };
 
 struct Client {
-    std::uint64_t serial = 0;                    ///< its ids are used again, this never is
-    std::array<Pd*, 3> pds{};                    ///< by PD number
-    std::set<std::uint32_t> sids;                ///< of the addresses that the kernel gave for it
-    std::map<std::uint64_t, std::uint64_t> maps; ///< DSP address -> bytes: MMAP and MEM_MAP
+    std::uint64_t serial = 0;              ///< its ids are used again, this never is
+    std::array<Pd*, 3> pds{};              ///< by PD number
+    std::set<std::uint32_t> sids;          ///< of the addresses that the kernel gave for it
+    std::map<std::uint64_t, DspPage> maps; ///< by DSP address: MMAP and MEM_MAP
 };
 
 class GuestOs final : public DspHalf, public PdOwner {
@@ -74,6 +74,7 @@ public:
     void answered(std::uint64_t context, std::int32_t result) override;
     void ready(PdProcess& process) override;
     void ended(PdProcess& process, const std::vector<std::uint64_t>& unanswered) override;
+    std::optional<DspPage> page_at(const PdProcess& process, std::uint64_t address) override;
 
 private:
     struct KernelCall; // one call on handle 1 or 2, parsed: process_group.cpp
@@ -104,6 +105,7 @@ private:
     Pd& static_pd(PdKind kind, std::string name);
     void join(Pd& pd, std::int32_t client, unsigned number, std::set<std::uint64_t> addresses);
     void leave(Pd& pd, std::int32_t client);
+    void hide(std::uint64_t address);
     void forget(const Pd& pd);
     void show_memory(const Pd& pd);
 

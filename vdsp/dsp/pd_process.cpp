@@ -207,18 +207,26 @@ void PdProcess::take(const Frame& frame) {
 // went while it was looked up must not reach the PD: nobody would take it away again.
 void PdProcess::resolve(std::uint64_t cookie, std::uint64_t address) {
     for (;;) {
+        const std::optional<DspPage> page = owner_.page_at(*this, address);
+        const std::uint64_t dma = page ? page->dma : address;
         std::unique_lock lock(mutex_);
-        const bool own = sids_.contains(sid_of(address));
+        const bool own = sids_.contains(sid_of(dma));
         resolving_ = own;
         gone_windows_.clear();
         lock.unlock();
-        const std::optional<DmaWindow> window = own ? machine_.window(address) : std::nullopt;
+        const std::optional<DmaWindow> window = own ? machine_.window(dma) : std::nullopt;
         lock.lock();
         resolving_ = false;
         if (!window) return send_locked(pd_header(PdOp::fault, cookie), {}, -1);
-        if (std::ranges::find(gone_windows_, window->address) != gone_windows_.end()) continue;
-        windows_.insert(window->address);
-        const WindowMessage message{window->address, window->size, window->offset};
+        WindowMessage message{window->address, window->size, window->offset};
+        if (page) {
+            const std::uint64_t skip = dma - window->address;
+            message = {page->address, std::min(page->size, window->size - skip), window->offset + skip};
+        }
+        if (std::ranges::find_first_of(gone_windows_, std::array{window->address, message.address}) !=
+            gone_windows_.end())
+            continue;
+        windows_.insert(message.address);
         return send_locked(pd_header(PdOp::window, cookie), bytes_of(message), window->fd.get());
     }
 }
@@ -240,6 +248,7 @@ void PdProcess::process_gone() {
     siginfo_t info{};
     if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
     pid_ = -1;
+    left_ = info.si_code == CLD_EXITED && info.si_status == 0;
     while (receive_one()) {
     } // what it reported before it died
     pid_source_ = sd_event_source_disable_unref(pid_source_);

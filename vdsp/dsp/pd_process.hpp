@@ -51,6 +51,13 @@ std::uint32_t sid_of(std::uint64_t address) noexcept;
 
 class PdProcess;
 
+/// A mapping that the kernel made on the DSP: an address of the DSP's and the DMA memory behind it.
+struct DspPage {
+    std::uint64_t address = 0;
+    std::uint64_t dma = 0;
+    std::uint64_t size = 0; ///< bytes
+};
+
 /// Whoever owns the PDs.
 class PdOwner {
 public:
@@ -59,6 +66,8 @@ public:
     virtual void answered(std::uint64_t context, std::int32_t result) = 0;
     // From the loop:
     virtual void ready(PdProcess& pd) = 0;
+    /// The mapping of one of the PD's clients that `address`, one of the DSP's own, lies in.
+    virtual std::optional<DspPage> page_at(const PdProcess& pd, std::uint64_t address) = 0;
     /// The process is gone, and reaped; `unanswered` are the calls that it never answered.
     virtual void ended(PdProcess& pd, const std::vector<std::uint64_t>& unanswered) = 0;
 };
@@ -94,6 +103,8 @@ public:
     /// At once.
     void kill() noexcept;
 
+    /// Once ended: the PD left by itself, without a fault. From the loop.
+    [[nodiscard]] bool left() const noexcept { return left_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] std::vector<LoadedModule> modules() const;
     [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
@@ -135,6 +146,7 @@ private:
     sd_event_source* socket_source_ = nullptr; // this and the next two: of the loop
     sd_event_source* pid_source_ = nullptr;
     sd_event_source* deadline_ = nullptr;
+    bool left_ = false; ///< of the loop, too
 
     mutable std::mutex mutex_; ///< guards what follows
     UniqueFd socket_;

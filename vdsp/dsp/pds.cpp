@@ -73,6 +73,26 @@ void GuestOs::show_memory(const Pd& pd) {
     pd.process->set_sids(std::move(sids));
 }
 
+// With the lock held, shared or not.
+void GuestOs::hide(std::uint64_t address) {
+    for (const auto& pd : pds_)
+        if (pd->process) pd->process->unmapped(address);
+}
+
+std::optional<DspPage> GuestOs::page_at(const PdProcess& process, std::uint64_t address) {
+    const Pd* pd = pd_of(process);
+    if (pd == nullptr) return std::nullopt;
+    for (const std::int32_t id : pd->clients) {
+        const auto client = clients_.find(id);
+        if (client == clients_.end()) continue;
+        const auto after = client->second.maps.upper_bound(address);
+        if (after == client->second.maps.begin()) continue;
+        const DspPage& page = std::prev(after)->second;
+        if (address - page.address < page.size) return page;
+    }
+    return std::nullopt;
+}
+
 // With the lock held.
 void GuestOs::forget(const Pd& pd) {
     for (auto& [id, client] : clients_) std::ranges::replace(client.pds, const_cast<Pd*>(&pd), nullptr);
@@ -94,7 +114,8 @@ void GuestOs::ended(PdProcess& process, const std::vector<std::uint64_t>& unansw
     const std::shared_ptr<PdProcess> last = pd.process; // until this returns into it
     const auto waiting = std::exchange(pd.waiting, {});
     const auto releases = std::exchange(pd.releases, {});
-    const bool crashed = pd.phase != PdPhase::ending;
+    const bool asked = pd.phase == PdPhase::ending;
+    const bool crashed = !asked && !process.left();
     if (crashed)
         log::warning(fmt::format("PD \"{}\" ({}) of {} died", pd.name, fastrpc::to_string(pd.kind),
                                  fastrpc::to_string(config_.domain)),
@@ -103,9 +124,9 @@ void GuestOs::ended(PdProcess& process, const std::vector<std::uint64_t>& unansw
         const std::lock_guard lock(mutex_);
         past_calls_ += process.calls();
         if (crashed) ++crashes_;
-        if (crashed && !is_static(pd.kind)) {
-            // A crashed user PD stays known, without a process, until the kernel releases its client.
-            pd.phase = PdPhase::crashed;
+        if (!asked && !is_static(pd.kind)) {
+            // A user PD that is gone stays known, without a process, until the kernel releases its client.
+            pd.phase = crashed ? PdPhase::crashed : PdPhase::left;
             pd.process.reset();
         } else {
             forget(pd);

@@ -130,11 +130,12 @@ GuestOs::Answer GuestOs::release(const KernelCall& call) {
     if (call.pd_number() == root_number && pds[root_number] == nullptr) return aee::success;
     Answer answer = aee::success;
     const std::lock_guard lock(mutex_);
+    for (const auto& [address, page] : client->second.maps) hide(address);
     for (Pd* pd : pds) {
         if (pd == nullptr) continue;
         if (is_static(pd->kind)) {
             leave(*pd, body->client);
-        } else if (pd->phase == PdPhase::crashed) {
+        } else if (!pd->process) {
             forget(*pd);
         } else {
             pd->phase = PdPhase::ending;
@@ -165,7 +166,7 @@ GuestOs::Answer GuestOs::create(const KernelCall& call, bool with_attributes) {
     const bool is_unsigned = (body->attributes & attribute::unsigned_module) != 0;
     if (is_unsigned && !has_unsigned(config_.domain)) return aee::on_dsp(not_unsigned);
     const Pd* old = user_pd(body->client);
-    if (old != nullptr && old->phase != PdPhase::crashed) return aee::on_dsp(already);
+    if (old != nullptr && old->process) return aee::on_dsp(already);
     if (old != nullptr) {
         const std::lock_guard lock(mutex_);
         forget(*old);
@@ -211,7 +212,7 @@ GuestOs::Answer GuestOs::map_page(const KernelCall& call, std::int32_t id) {
     lock.lock();
     const auto client = clients_.find(id);
     if (client == clients_.end()) return aee::no_such; // released meanwhile
-    client->second.maps.emplace(address, page->size);
+    client->second.maps.emplace(address, DspPage{address, page->address, page->size});
     client->second.sids.insert(sid_of(page->address));
     for (const Pd* pd : client->second.pds)
         if (pd != nullptr) show_memory(*pd);
@@ -223,8 +224,9 @@ GuestOs::Answer GuestOs::unmap_page(std::int32_t id, std::uint64_t address, std:
     const auto client = clients_.find(id);
     if (client == clients_.end()) return aee::no_such;
     const auto found = client->second.maps.find(address);
-    if (found == client->second.maps.end() || found->second != size) return aee::on_dsp(aee::no_such_map);
+    if (found == client->second.maps.end() || found->second.size != size) return aee::on_dsp(aee::no_such_map);
     client->second.maps.erase(found);
+    hide(address);
     return aee::success;
 }
 

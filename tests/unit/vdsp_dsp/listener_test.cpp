@@ -108,7 +108,7 @@ TEST_F(Tunnel, wrong_shapes_are_bad_parameters) {
     EXPECT_EQ(call(8, 0x05020000, {words({1, 3}), words({0, 0})}), bad) << "set_param";
     EXPECT_EQ(call(8, 0x05020000, {words({1, 2}), words({0x8e, 0x4000})}), 0);
     EXPECT_EQ(call(7, 0x02000000, {}), aee::on_dsp(aee::unsupported)) << "obsolete";
-    EXPECT_EQ(call(5, 0x04010100, {words({0, 0, 0, 0, 0, 0}), output(8)}), aee::on_dsp(aee::unsupported));
+    EXPECT_EQ(call(5, 0x04010100, {words({0, 0, 0, 0, 0, 0}), output(8)}), bad) << "a ring without a byte";
     EXPECT_EQ(call(4, 0x09010000, {words({1})}), aee::on_dsp(aee::unsupported));
     EXPECT_EQ(call(12, 0, {}), aee::no_such);
     EXPECT_EQ(call(1000, 0x02000000, {}), aee::no_such);

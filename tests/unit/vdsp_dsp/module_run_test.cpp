@@ -46,8 +46,8 @@ TEST_F(ModuleRun, buffers_are_used_in_place) {
 
 TEST_F(ModuleRun, a_running_module_sees_writes_of_others) {
     const Memory& word = machine.allocate(3, 4096);
+    const std::uint64_t lookups = machine.lookups + 1; // of the payload
     const Sent waiting = send(3, 1, main_tid, module, 0x07010000, {shared(word, 8, 4)});
-    const std::uint64_t lookups = machine.lookups;
     run_until([&] { return machine.lookups > lookups; }); // the PD asked for the memory, so it is in the call
     EXPECT_FALSE(answered(waiting));
     word.at[8] = std::byte{1};

@@ -72,29 +72,25 @@ LoadResult<void> check_header(std::span<const std::byte> head, const std::string
     return {};
 }
 
+// With fread alone: there are hosts whose listener ends when it is asked for a length (USERSPACE 5.7).
 LoadResult<ModuleFile> read_all(HostFiles& files, std::uint32_t fd, const std::string& name) {
-    const auto length = files.length(fd);
-    if (!length) return failed_step("measure", name, length.error());
-    if (*length > max_module) return not_loaded(fmt::format("{} has {} bytes, {} at most", name, *length, max_module));
     ModuleFile file;
-    file.bytes.resize(*length);
-    const std::size_t head = std::min(header_bytes, file.bytes.size());
     bool checked = false;
-    for (std::size_t done = 0; !checked || done < file.bytes.size();) {
-        if (!checked && done == head) {
-            if (auto good = check_header(std::span(file.bytes).first(head), name); !good)
-                return std::unexpected(std::move(good.error()));
-            checked = true;
-            continue;
-        }
-        const std::size_t end = checked ? std::min(done + piece_bytes, file.bytes.size()) : head;
-        const auto count = files.read(fd, std::span(file.bytes).subspan(done, end - done));
+    for (;;) {
+        const std::size_t done = file.bytes.size();
+        const std::size_t wanted = checked ? piece_bytes : header_bytes - done;
+        file.bytes.resize(done + wanted);
+        const auto count = files.read(fd, std::span(file.bytes).subspan(done));
         if (!count) return failed_step("read", name, count.error());
-        if (*count == 0) return not_loaded(fmt::format("{} ends after {} of {} bytes", name, done, *length));
+        file.bytes.resize(done + *count);
+        if (file.bytes.size() > max_module) return not_loaded(fmt::format("{} has over {} bytes", name, max_module));
+        if (!checked && (*count == 0 || file.bytes.size() == header_bytes)) {
+            if (auto good = check_header(file.bytes, name); !good) return std::unexpected(std::move(good.error()));
+            checked = true;
+        }
+        if (*count == 0) return file;
         ++file.reads;
-        done += *count;
     }
-    return file;
 }
 
 // `text` with the path under which the dynamic loader knows the file replaced by its name.

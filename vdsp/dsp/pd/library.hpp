@@ -26,7 +26,7 @@ inline constexpr std::uint64_t max_module = 64U << 20;
 
 struct ModuleFile {
     std::vector<std::byte> bytes;
-    std::uint32_t reads = 0; ///< fread calls that it took
+    std::uint32_t reads = 0; ///< fread calls that brought bytes
 };
 
 /// Reads the file `name` from the host: first its 4096-byte header alone, and the rest only when that is an ELF file

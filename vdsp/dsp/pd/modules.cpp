@@ -37,9 +37,9 @@ int close_instance(const OpenModule& module) {
 
 } // namespace
 
-LoadResult<std::shared_ptr<OpenModule>> Modules::built_in(const ModuleUri& uri) const {
+LoadResult<std::shared_ptr<OpenModule>> Modules::built_in(const ModuleUri& uri) {
     for (const std::string_view name : {"adsp_default_listener", "adsp_default_listener1"}) {
-        if (is_user_ || (uri.bare ? uri.file != name : uri.file != fmt::format("lib{}_skel.so", name))) continue;
+        if (uri.bare ? uri.file != name : uri.file != fmt::format("lib{}_skel.so", name)) continue;
         auto module = std::make_shared<OpenModule>();
         module->name = name;
         return module;
@@ -86,7 +86,8 @@ LoadResult<std::uint32_t> Modules::open(const std::string& text) {
         return failure(aee::on_dsp(invalid_domain),
                        fmt::format("{} is for {}, this is {}", uri->file, uri->domain, to_string(domain_)));
     const std::lock_guard loading(loading_);
-    auto module = uri->bare || !is_user_ ? built_in(*uri) : load(*uri, text);
+    auto module = built_in(*uri);
+    if (!module && is_user_ && !uri->bare) module = load(*uri, text);
     if (!module) return std::unexpected(std::move(module.error()));
     const std::lock_guard lock(mutex_);
     while (open_.contains(next_)) next_ = next_ == last_handle ? first_module_handle : next_ + 1;

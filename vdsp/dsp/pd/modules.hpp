@@ -50,7 +50,7 @@ public:
     std::shared_ptr<OpenModule> find(std::uint32_t handle);
 
 private:
-    LoadResult<std::shared_ptr<OpenModule>> built_in(const ModuleUri& uri) const;
+    static LoadResult<std::shared_ptr<OpenModule>> built_in(const ModuleUri& uri);
     LoadResult<std::shared_ptr<OpenModule>> load(const ModuleUri& uri, const std::string& text);
     LoadResult<std::shared_ptr<Library>> library(const ModuleUri& uri, const std::string& text);
 

@@ -3,6 +3,8 @@
 #include "base/log.hpp"
 #include "ipc/aee.hpp"
 #include "ipc/pack.hpp"
+#include "vdsp/dsp/pd/host_memory.hpp"
+#include "vdsp/dsp/pd/process_control.hpp"
 
 #include <array>
 #include <cerrno>
@@ -12,6 +14,7 @@
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
+#include <unistd.h>
 
 namespace fastrpc::vdsp {
 namespace {
@@ -21,6 +24,7 @@ constexpr std::uint32_t remotectl_0 = 0, listener_0 = 3, process_control = 4, ad
                         remotectl_1 = 8, perf_1 = 9;
 // Interfaces with suffix 1 have open and close as methods 0 and 1, so that theirs begin at 2.
 constexpr unsigned first_of_old = 0, first_of_new = 2;
+constexpr unsigned exit_method = 2; // of process control
 
 std::int32_t bad_parameter() {
     return aee::on_dsp(aee::bad_parm);
@@ -130,8 +134,14 @@ void Runtime::client_gone(std::uint64_t serial) {
         client = std::move(found->second);
         clients_.erase(found);
     }
-    client->exiting = true;
-    client->listener.close();
+    leave(*client);
+}
+
+// Everything of the client that blocks comes back.
+void Runtime::leave(Client& client) {
+    client.exiting = true;
+    client.listener.close();
+    messages_.leave(client.listener);
 }
 
 // One DSP thread: it runs the calls of one caller's thread in their order, in the memory of its last call.
@@ -155,6 +165,10 @@ void Runtime::serve_line(int line) {
         call.clear(); // before the answer: then nobody may hold the memory any more
         const LineResponse response{request.wire.context, result, 0, calls_, reverse_calls_};
         if (::send(line, &response, sizeof response, MSG_NOSIGNAL) != sizeof response) return;
+        // A user PD ends with its client, and with it whatever still runs in a module: the guest OS answers for that.
+        const bool is_exit = request.wire.handle == process_control &&
+                             Scalars{request.wire.scalars}.method() == exit_method && result == aee::success;
+        if (is_exit && config_.is_user) ::_exit(0);
     }
 }
 
@@ -183,6 +197,7 @@ std::int32_t Runtime::dispatch(const std::shared_ptr<Client>& client, const Call
     case process_control:
         return current_process(*client, call);
     case adspmsgd:
+        return messages_.serve(std::shared_ptr<Listener>(client, &client->listener), call);
     case perf_0:
     case perf_1:
         return unsupported();
@@ -243,14 +258,11 @@ std::int32_t Runtime::close_module(Client& client, const Call& call) {
 }
 
 std::int32_t Runtime::current_process(Client& client, const Call& call) {
-    constexpr unsigned exit = 2, thread_exit = 3;
+    constexpr unsigned thread_exit = 3;
     const unsigned method = call.scalars.method();
-    if (method != exit && method != thread_exit) return unsupported();
+    if (method != exit_method && method != thread_exit) return set_process(call, config_.is_user);
     if (!call.shaped(0, 0)) return bad_parameter();
-    if (method == exit) {
-        client.exiting = true;
-        client.listener.close();
-    }
+    if (method == exit_method) leave(client);
     return aee::success;
 }
 
@@ -276,23 +288,32 @@ std::int32_t Runtime::invoke(const std::shared_ptr<Client>& client, const Call& 
     return result;
 }
 
-// "This process serves reverse calls": the image then looks once for its configuration, beside the call, since a host
-// may start to listen only after it registered (USERSPACE 4.3).
+// "This process serves reverse calls" (USERSPACE 4.3).
 std::int32_t Runtime::register_listener(const std::shared_ptr<Client>& client, const Call& call,
                                         std::string_view name) {
     const unsigned method = name == "adsp_default_listener" ? first_of_old : first_of_new;
     if (call.scalars.method() != method) return unsupported();
     if (!call.shaped(0, 0)) return bad_parameter();
-    if (client->announced.exchange(true)) return aee::success;
-    std::thread([client] {
-        HostFiles files(client->listener, true);
-        // A missing file is normal, and so is a host that left in the meantime.
-        if (const auto config = files.open("oemconfig.so")) (void)files.close(*config);
-    }).detach();
+    if (!client->announced.exchange(true)) std::thread([this, client] { start_up(client); }).detach();
     return aee::success;
 }
 
+// What the image does once with a host that registered: it looks for its configuration, and asks for a first piece of
+// heap. Beside the call, since a host may start to listen only after it registered.
+void Runtime::start_up(const std::shared_ptr<Client>& client) {
+    constexpr std::uint64_t first_heap = 256U << 10;
+    constexpr std::int32_t system_heap = 25;
+    messages_.log(fmt::format("{}: a process serves reverse calls", to_string(config_.domain)));
+    // A missing file is normal, and so are a host without memory for us and one that left in the meantime.
+    HostFiles files(client->listener, true);
+    if (const auto config = files.open("oemconfig.so")) (void)files.close(*config);
+    const auto heap = HostMemory(client->listener, true).map({system_heap, 0, add_pages, first_heap});
+    if (heap)
+        messages_.log(fmt::format("{}: {} bytes of heap at {:#x}", to_string(config_.domain), first_heap, heap->dsp));
+}
+
 void Runtime::report(const LoadReport& report) {
+    messages_.log(fmt::format("{}: loaded {}, {} bytes", to_string(config_.domain), report.file, report.size));
     Packer packer;
     packer.text(report.uri).text(report.file).u64(report.size).text(report.sha256).u32(report.reads);
     std::unique_lock lock(reporting_);

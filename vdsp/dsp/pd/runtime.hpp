@@ -3,6 +3,7 @@
 
 #include "vdsp/dsp/pd/call.hpp"
 #include "vdsp/dsp/pd/listener.hpp"
+#include "vdsp/dsp/pd/messages.hpp"
 #include "vdsp/dsp/pd/modules.hpp"
 #include "vdsp/dsp/pd/windows.hpp"
 
@@ -56,13 +57,16 @@ private:
     std::int32_t open_module(Client& client, const Call& call);
     std::int32_t close_module(Client& client, const Call& call);
     std::int32_t current_process(Client& client, const Call& call);
+    void leave(Client& client);
     std::int32_t invoke(const std::shared_ptr<Client>& client, const Call& call);
     std::int32_t register_listener(const std::shared_ptr<Client>& client, const Call& call, std::string_view name);
+    void start_up(const std::shared_ptr<Client>& client);
     void report(const LoadReport& report);
 
     PdConfig config_;
     UniqueFd socket_;
     Windows windows_;
+    Messages messages_{windows_};
     std::atomic<std::uint32_t> latency_us_;
     std::atomic<std::uint64_t> calls_ = 0, reverse_calls_ = 0;
     std::atomic<std::uint64_t> taken_ = 0;                     ///< frames of the main socket that are done
