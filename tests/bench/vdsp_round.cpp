@@ -62,8 +62,7 @@ public:
         if (shell.empty() || shell.size() > shell_bytes) give_up("no shell in " + shell_file);
         const Shared memory(shell_bytes);
         std::memcpy(memory.data, shell.data(), shell.size());
-        const CallResult made = device_->create_user({static_cast<std::byte*>(memory.data), shell.size()},
-                                                     memory.fd.get(), attribute::unsigned_module);
+        const CallResult made = device_->create_user(memory.fd.get(), shell.size(), attribute::unsigned_module);
         if (!made.ok()) give_up("creating the PD: " + made.text());
         FileTree tree(Domain::cdsp);
         auto directory = open_directory(modules);
@@ -85,6 +84,9 @@ public:
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
+    void know(std::uint32_t buffer, const Shared& memory) {
+        if (const Status known = device_->map_buffer(buffer, memory.fd.get()); !known) give_up(known.error().text);
+    }
     void call(Scalars scalars, std::span<const Argument> arguments) {
         if (const CallResult done = device_->invoke(handle_, scalars, arguments); !done.ok())
             give_up("a call failed: " + done.text());
@@ -101,17 +103,18 @@ private:
 /// The calls of one thread.
 class Caller {
 public:
-    Caller(Session& session, const std::string& mode) : session_(session) {
+    Caller(Session& session, const std::string& mode, std::uint32_t id) : session_(session) {
         if (mode == "empty") {
-            arguments_ = {Argument{}, Argument{}};
+            arguments_ = {};
         } else if (mode == "inline") {
             memory_.resize(2 * inline_bytes);
-            arguments_ = {Argument{memory_.data(), inline_bytes, -1},
-                          Argument{memory_.data() + inline_bytes, inline_bytes, -1}};
+            arguments_ = {Argument{memory_.data(), inline_bytes},
+                          Argument{memory_.data() + inline_bytes, inline_bytes}};
         } else { // the module reads 4 bytes of it, so that what is measured is the way there
             shared_ = std::make_unique<Shared>(shared_bytes);
             std::memset(shared_->data, 0, 4);
-            arguments_ = {Argument{shared_->data, shared_bytes, shared_->fd.get()}, Argument{}};
+            session.know(id, *shared_);
+            arguments_ = {Argument{nullptr, shared_bytes, id}, Argument{}};
             scalars_ = Scalars{0x05010100};
         }
     }
@@ -152,7 +155,7 @@ int main(int argc, char** argv) {
     std::vector<std::thread> workers;
     for (unsigned t = 0; t < threads; ++t) {
         workers.emplace_back([&, t] {
-            Caller caller(*sessions[t % files], mode);
+            Caller caller(*sessions[t % files], mode, t + 1);
             times[t].reserve(calls);
             for (unsigned i = 0; i < calls / 10 + 1; ++i) caller.call();
             begin.arrive_and_wait();
