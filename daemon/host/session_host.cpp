@@ -140,12 +140,14 @@ Status take_privileges(PdKind kind, const HostEnvironment& environment) {
 }
 
 Status open_device(Session& session, const HostEnvironment& environment) {
-    Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes(); // before: no removal is missed
     Result<std::unique_ptr<Device>> device =
         environment.open_device(session.start.domain, session.start.kind, session.start.grant.trusted);
     if (!device) return std::unexpected(device.error());
     session.device = std::move(*device);
+    // A watcher that nobody needs is not for free: to close one waits for the kernel, for seconds on a busy machine.
     if (session.device->facts().wakes_callers) return {};
+    // Before the init, which fails on a node that went until now: so no removal is missed.
+    Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes();
     if (!nodes) return std::unexpected(nodes.error());
     session.nodes = std::move(*nodes);
     return {};
