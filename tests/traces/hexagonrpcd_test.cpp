@@ -93,8 +93,8 @@ TEST_P(Hexagonrpcd, a_killed_one_makes_room_for_the_next_at_once) {
 
 TEST_P(Hexagonrpcd, a_restart_of_the_dsp_ends_it_and_its_children_with_0) {
     start_soc();
-    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root", "-p",
-                                            path_of("hexagonrpc_child")}));
+    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root",
+                                            "-p", path_of("hexagonrpc_child")}));
     ASSERT_TRUE(program.says("heap: ")) << program.output();
     ctl({"restart", "adsp"});
     EXPECT_EQ(program.ends(), 0) << program.output();

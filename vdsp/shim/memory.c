@@ -79,8 +79,7 @@ static uint64_t ask_kernel(uint64_t address) {
     const int fd = (int)SHIM_CALL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
     if (fd < 0) return VDSP_NO_VMA;
     uint64_t result = VDSP_NO_VMA;
-    while (result == VDSP_NO_VMA &&
-           (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
+    while (result == VDSP_NO_VMA && (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
         for (long i = 0; i < got && result == VDSP_NO_VMA; ++i) {
             const char c = buffer[i];
             if (c == '\n') {
