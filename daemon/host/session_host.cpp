@@ -149,6 +149,14 @@ Status open_device(Session& session, const HostEnvironment& environment) {
     // Before the init, which fails on a node that went until now: so no removal is missed.
     Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes();
     if (!nodes) return std::unexpected(nodes.error());
+    // The node may have come after the first look. Who it belongs to can be found out now, but not from the sandbox;
+    // and of a node that nobody knows, nobody would hear that it goes.
+    const Result<std::vector<discovery::NodeEvent>> news = (*nodes)->dispatch();
+    if (!news) return std::unexpected(news.error());
+    for (const discovery::NodeEvent& event : *news)
+        if (event.kind == discovery::NodeEvent::Kind::removed && event.node.path == session.device->node())
+            return fail(ErrorKind::offline, session.device->node() + " is gone again: the DSP restarts; try again",
+                        ENODEV);
     session.nodes = std::move(*nodes);
     return {};
 }
