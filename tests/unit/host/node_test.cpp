@@ -163,6 +163,19 @@ TEST_F(NodesOfSessions, nodes_are_not_watched_where_the_driver_wakes_its_callers
     EXPECT_EQ(watchers, 0);
 }
 
+TEST_F(NodesOfSessions, an_accel_node_that_went_before_it_was_watched_starts_no_pd) {
+    dsp.facts = accel_facts();
+    dsp.node = machine.dev("accel/accel0"); // opened, and gone since
+    start();
+    const Result<Frame> frame = control->receive();
+    ASSERT_TRUE(frame);
+    const auto failed = decode<FailedMessage>(frame->payload);
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->kind, ErrorKind::offline);
+    EXPECT_NE(failed->text.find("the DSP restarts"), std::string::npos) << failed->text;
+    EXPECT_TRUE(dsp.init.empty());
+}
+
 TEST_F(NodesOfSessions, a_session_that_dies_inside_the_dsp_says_how_many_contexts_it_takes_along) {
     environment.end_limit = std::chrono::milliseconds(50);
     dsp.ignores_exit = true;
