@@ -2,7 +2,8 @@
 // says what each was told and when, and starts over, until stdin ends.
 //
 // Prints lines of JSON: {"ready": true} when every thread has made a call; {"lost": [{"code", "name", "text", "at_us"},
-// ...]} (CLOCK_MONOTONIC) when all have failed; {"opens", "refused", "mixed"} at the end.
+// ...]} (CLOCK_MONOTONIC) when all have failed; {"opens", "refused", "mixed", "refusals": {name: count}}
+// at the end.
 #include "client/fastrpc.hpp"
 
 #include <CLI/CLI.hpp>
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <poll.h>
 #include <string>
@@ -77,13 +79,16 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
 
     std::uint64_t opens = 0, refused = 0;
+    std::map<std::string, unsigned> refusals;
     std::atomic<std::uint64_t> mixed{0};
     while (!told_to_stop(0ms)) {
         Session session;
         Module module;
-        if (session.open({.domain = domain, .directories = {directory}, .label = "storm"}) ||
-            session.open_module("libtest_skel.so", "test", module)) {
+        Error error = session.open({.domain = domain, .directories = {directory}, .label = "storm"});
+        if (!error) error = session.open_module("libtest_skel.so", "test", module);
+        if (error) {
             ++refused; // the DSP is away, or went while we came
+            ++refusals[error.name()];
             if (told_to_stop(2ms)) break;
             continue;
         }
@@ -113,6 +118,6 @@ int main(int argc, char** argv) {
                 lost.push_back({{"code", loss.code}, {"name", loss.name}, {"text", loss.text}, {"at_us", loss.at_us}});
         if (!lost.empty()) say({{"lost", lost}});
     }
-    say({{"opens", opens}, {"refused", refused}, {"mixed", mixed.load()}});
+    say({{"opens", opens}, {"refused", refused}, {"mixed", mixed.load()}, {"refusals", refusals}});
     return mixed == 0 ? 0 : 5;
 }
