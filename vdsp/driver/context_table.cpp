@@ -28,7 +28,7 @@ bool ContextTable::answer(std::uint8_t id, std::int32_t result) {
         if (!keeps_abandoned_ && context.abandoned->closed) dispose_(std::exchange(context.abandoned, nullptr));
         return true;
     }
-    if (context.call == nullptr) return false;
+    if (context.call == nullptr) return dead_; // of a dead DSP every call has ended already
     Call& call = *context.call;
     if (call.state.load(std::memory_order_relaxed) != Call::State::pending) return true; // a second answer
     call.result = result;

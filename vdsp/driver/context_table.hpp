@@ -25,7 +25,8 @@ public:
 
     /// Gives `call` the next id of the circle; false when all are taken (ENOSPC).
     bool take(Call& call);
-    /// The DSP's answer for `id`; false when nobody has it. Wakes the call's thread, unless it is the one that asks.
+    /// The DSP's answer for `id`; false when nobody has it, unless the DSP is gone. Wakes the call's thread, unless it
+    /// is the one that asks.
     bool answer(std::uint8_t id, std::int32_t result);
     /// Ends a call that is over: its id is free.
     void free(Call& call);

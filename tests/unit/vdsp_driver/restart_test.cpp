@@ -118,6 +118,19 @@ TEST_F(Restart, abandoned_contexts_and_lost_heaps_end_with_their_dsp) {
     run_until([&] { return watched.expired(); });
 }
 
+TEST_F(Restart, last_answers_of_a_dead_dsp_are_no_surprise) {
+    ContextTable contexts(true, [](const std::shared_ptr<void>&) {});
+    Caller caller(-1);
+    ASSERT_TRUE(contexts.take(caller.call));
+    const std::uint8_t id = caller.call.id;
+    contexts.kill();
+    EXPECT_EQ(caller.call.state, Call::State::dead);
+    contexts.free(caller.call);
+    EXPECT_TRUE(contexts.answer(id, 0)); // its own warning for each call would say nothing new
+    ContextTable living(true, [](const std::shared_ptr<void>&) {});
+    EXPECT_FALSE(living.answer(id, 0));
+}
+
 TEST_F(Restart, a_crash_from_any_thread_is_a_restart) {
     hold(dsp());
     Running running = start_invoke(file, 20, Scalars{0});
