@@ -37,7 +37,7 @@ Json status_of(const DspDomain& domain) {
     if (!channel) return status;
     status["slots"] = channel->slots();
     status["slots_used"] = channel->slots_used();
-    status["files"] = channel->files.load();
+    status["files"] = channel->open_files.load();
     status["contexts_used"] = channel->contexts().used();
     status["contexts_abandoned"] = channel->contexts().abandoned();
     status["windows"] = channel->space().windows();

@@ -84,7 +84,8 @@ public:
     [[nodiscard]] std::uint32_t slots() const;
     [[nodiscard]] std::uint32_t slots_used() const;
 
-    std::atomic<std::size_t> files = 0; ///< that hold this channel
+    std::atomic<std::size_t> files = 0;      ///< that hold this channel, as abandoned calls keep them, too
+    std::atomic<std::size_t> open_files = 0; ///< of those, not released yet
 
     AccelBanks accel; ///< of the accel node
 

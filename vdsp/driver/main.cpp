@@ -1,7 +1,8 @@
-// fastrpc-vdsp: serves a virtual SoC, or controls one that runs.
+// fastrpc-vdsp: serves a virtual SoC, controls one that runs, or runs a program on one.
 #include "base/log.hpp"
 #include "vdsp/driver/control_command.hpp"
 #include "vdsp/driver/driver.hpp"
+#include "vdsp/driver/run_command.hpp"
 #include "vdsp/driver/server.hpp"
 #include "vdsp/driver/soc.hpp"
 #include "vdsp/dsp/dsp.hpp"
@@ -104,10 +105,17 @@ int main(int argc, char** argv) {
     app.add_option("--pd-user", options.pd_user, "whom user PDs run as, when started as root");
     app.add_option("--pd-program", options.pd_program, "program of a PD");
     vdsp::ControlCommand control(app, options.socket);
+    std::vector<std::string> for_server;
+    vdsp::RunCommand run(app, {options.soc, options.socket, for_server});
     CLI11_PARSE(app, argc, argv);
 
     log::open("fastrpc-vdsp");
     if (control.given()) return control.run();
+    if (run.given()) {
+        for_server = {"--latency-us", std::to_string(options.latency_us), "--pd-user", options.pd_user};
+        if (!options.pd_program.empty()) for_server.insert(for_server.end(), {"--pd-program", options.pd_program});
+        return run.run();
+    }
     if (options.soc.empty() || options.socket.empty()) {
         fmt::print(stderr, "fastrpc-vdsp: --soc and --socket are required\n");
         return 2;

@@ -32,6 +32,7 @@ OpenFile::OpenFile(std::shared_ptr<DspChannel> channel, const KernelProfile& pro
               [&context = channel_->context()](std::string text) { context.note_fatal(std::move(text)); }),
     profile_(profile) {
     ++channel_->files;
+    ++channel_->open_files;
 }
 
 OpenFile::~OpenFile() {
@@ -68,6 +69,7 @@ void OpenFile::release_client(Caller& caller) {
         init_memory_.clear();
     }
     channel_->contexts().closed(*this);
+    --channel_->open_files;
 }
 
 std::expected<std::shared_ptr<HeapMemory>, int> OpenFile::make_heap(std::uint64_t size, std::uint32_t sid) {

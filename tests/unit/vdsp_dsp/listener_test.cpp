@@ -167,7 +167,9 @@ TEST_F(Tunnel, a_root_host_registers_and_is_asked_for_the_configuration) {
         EXPECT_NE(blob.find("oemconfig.so"), std::string::npos);
         EXPECT_EQ(release(1, 0), 0);
         run_until([&] { return !listener_ends.empty(); });
-        EXPECT_EQ(listener_ends.begin()->second, aee::on_dsp(aee::bad_state));
+        const std::int32_t end = listener_ends.begin()->second;
+        // It was parked, or on its way to the next call.
+        EXPECT_TRUE(end == aee::on_dsp(aee::bad_state) || end == aee::no_such) << end;
         listener_ends.clear();
     }
 }
