@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint32_t held = 0x77;
 constexpr unsigned all_contexts = 255;
+constexpr std::uint32_t silence_ms = 3000; ///< longer than all that a case does without an id
 
 std::atomic<unsigned> signals_seen = 0;
 
@@ -117,6 +118,8 @@ void add_exhaustion_cases(Cases& cases) {
                              vdsp_dsp_info info{.domain = 3, .attribute_id = 6, .capability = 0, .reserved = {}};
                              run.ioctl(file, VDSP_GET_DSP_INFO, info, "info-before");
                              drain(file);
+                             control_with(file, Control::crash,
+                                          CrashOrder{.down_ms = 60, .after_ms = silence_ms, .silent = 1});
                              // One is kept for the count of calls that reached the DSP, then used up as well.
                              abandon(run, file, all_contexts - 1);
                              const pid_t last = run.start_child("caller", [&] { raw_invoke(file, held, sc(5), {}); });

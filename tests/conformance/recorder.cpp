@@ -120,6 +120,7 @@ void Recorder::answer(std::uint64_t context, std::int32_t result, std::size_t by
 }
 
 void Recorder::receive(const vdsp::WireRequest& request) {
+    ++messages_;
     Call call{.request = request};
     const std::uint64_t tables = vdsp::meta_bytes(call.scalars);
     const auto wanted = std::min<std::uint64_t>(request.size, std::max<std::uint64_t>(dump_limit, tables));
@@ -265,6 +266,13 @@ void Recorder::fill_outputs(Call& call, const Rule& rule) {
             8 * std::min<std::size_t>(rule.fds, rule.fd_list.size()));
 }
 
+void Recorder::crash_when_silent(const CrashOrder& order) {
+    later(order.after_ms, [this, order, before = messages_.load()] {
+        if (messages_ != before) return crash_when_silent(order);
+        machine_.crashed(std::chrono::milliseconds(order.down_ms));
+    });
+}
+
 void Recorder::control(Call& call) {
     std::vector<std::byte> input;
     if (call.scalars.in_buffers() != 0 && call.arguments[0].length != 0 && call.arguments[0].length <= sizeof(Rule))
@@ -317,7 +325,7 @@ void Recorder::control(Call& call) {
         const auto crash = [this, order] { machine_.crashed(std::chrono::milliseconds(order.down_ms)); };
         lock.unlock();
         if (order.after_ms == 0) return crash();
-        later(order.after_ms, crash);
+        order.silent != 0 ? crash_when_silent(order) : later(order.after_ms, crash);
         break;
     }
     default:
