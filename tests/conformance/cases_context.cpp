@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t held = 0x77;
 constexpr unsigned all_contexts = 255;
-constexpr std::uint32_t silence_ms = 3000; ///< longer than all that a case does without an id
+constexpr std::uint32_t silence_ms = 1500; ///< longer than all that a case does without an id
 
 std::atomic<unsigned> signals_seen = 0;
 
@@ -52,6 +52,11 @@ void abandon(Run& run, int file, unsigned count) {
     run.wait_seen(file, held, count);
     for (const pid_t pid : callers) ::kill(pid, SIGKILL);
     for (const pid_t pid : callers) ::waitpid(pid, nullptr, 0);
+}
+
+/// The driver gives the id of an answered call back from a work item, a moment later than its answer.
+void wait_for_ids() {
+    ::usleep(200'000);
 }
 
 void drain(int file) {
@@ -93,8 +98,8 @@ void add_circle_cases(Cases& cases) {
                              run.say("done");
                          },
                      .fresh = true});
-    cases.push_back({"context/held-ids-are-skipped",
-                     [](Run& run) {
+    cases.push_back({.name = "context/held-ids-are-skipped",
+                     .body = [](Run& run) {
                          const int file = run.open("cdsp");
                          run.rule(file, {.handle = held, .answers = 0});
                          const pid_t caller = run.start_child("caller", [&] { raw_invoke(file, held, sc(5), {}); });
@@ -104,7 +109,8 @@ void add_circle_cases(Cases& cases) {
                          ::kill(caller, SIGKILL);
                          run.wait_child(caller, "caller");
                      },
-                     "cdsp", false, true});
+                     .spoils = true,
+                     .ordered = true});
 }
 
 void add_exhaustion_cases(Cases& cases) {
@@ -122,8 +128,11 @@ void add_exhaustion_cases(Cases& cases) {
                                           CrashOrder{.down_ms = 60, .after_ms = silence_ms, .silent = 1});
                              // One is kept for the count of calls that reached the DSP, then used up as well.
                              abandon(run, file, all_contexts - 1);
-                             const pid_t last = run.start_child("caller", [&] { raw_invoke(file, held, sc(5), {}); });
-                             while (raw_invoke(file, service, sc(2), {}) == 0) ::usleep(1000);
+                             const pid_t last = run.start_child("caller", [&] {
+                                 while (raw_invoke(file, held, sc(5), {}) == -1 && errno == ENOSPC) ::usleep(100);
+                             });
+                             for (int refused = 0; refused < 200; ::usleep(1000))
+                                 refused = raw_invoke(file, service, sc(2), {}) == 0 ? 0 : refused + 1;
                              run.invoke(file, service, sc(2), {});
                              run.attach(file);
                              run.create(file, 8, buffer, 4096);
@@ -150,8 +159,11 @@ void add_exhaustion_cases(Cases& cases) {
                              const int file = run.open("cdsp");
                              const int keeper = run.open("cdsp");
                              abandon(run, file, all_contexts - 1);
+                             wait_for_ids();
                              drain(keeper);
+                             wait_for_ids();
                              run.close(file, "close");
+                             wait_for_ids();
                              run.invoke(keeper, service, sc(2), {}, "one-left");
                              // The RELEASE of `file` took and gave back the last id, if it was sent at all.
                          },
@@ -164,7 +176,9 @@ void add_exhaustion_cases(Cases& cases) {
                              const int other = run.open("cdsp1");
                              abandon(run, file, all_contexts - 1);
                              run.invoke(other, service, sc(2), {}, "other-dsp");
+                             wait_for_ids();
                              drain(file);
+                             wait_for_ids();
                          },
                      .fresh = true,
                      .spoils = true});

@@ -1,6 +1,8 @@
 // A DSP that dies and comes back: calls under way, files of before, nodes, caches (KERNEL 1.15).
 //
-// No buffer of ALLOC_DMA_BUFF lives through a restart here: releasing it afterwards can crash the real kernel.
+// No memory of the driver lives through a restart here, and no file of before is asked what the driver has to complain
+// of (an address that is not mapped, flags that it does not know): both touch devices that are gone, and the real
+// kernel may crash (KERNEL 1.15).
 #include "run.hpp"
 
 #include <fcntl.h>
@@ -57,10 +59,6 @@ void use_zombie(Run& run, int file) {
     run.raw_ioctl(file, 0x0000524D, nullptr, "unknown");
     run.create(file, 0, Buffer{.fd = -1}, 4096, "create-signed");
     run.create(file, 8, Buffer{.fd = -1}, (2U << 20) + 1, "create-long");
-    run.mem_unmap(file, -1, 0x1234);
-    run.unmap_heap(file, 0x1234, 4096);
-    std::uint64_t address = 0;
-    run.map_heap(file, 4096, address, 5, "mmap-bad-flags");
     vdsp_dsp_info info{.domain = 3, .attribute_id = 300, .capability = 0, .reserved = {}};
     run.ioctl(file, VDSP_GET_DSP_INFO, info, "info-300");
     pollfd watched{.fd = file, .events = POLLIN | POLLOUT, .revents = 0};
@@ -190,15 +188,6 @@ void add_restart_cases(Cases& cases) {
                              run.ioctl(reopen(run), VDSP_GET_DSP_INFO, info, "after");
                          },
                      .fresh = true});
-    cases.push_back({"restart/heap-of-before", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         std::uint64_t address = 0;
-                         run.map_heap(file, 8192, address);
-                         crash(run, file);
-                         const int fresh = reopen(run);
-                         run.unmap_heap(file, address, 8192, "by-the-zombie");
-                         run.unmap_heap(fresh, address, 8192, "by-the-new-file");
-                     }});
     cases.push_back({"restart/close-zombie-sends-nothing", [](Run& run) {
                          const int file = run.open("cdsp");
                          run.attach(file);

@@ -52,7 +52,7 @@ bool begin_log(const std::string& domain, double limit) {
     return false;
 }
 
-std::vector<std::string> end_log(const std::string& domain, const Facts& facts) {
+std::vector<std::string> end_log(const std::string& domain, const Facts& facts, bool ids) {
     std::vector<std::string> texts;
     int file = -1;
     for (const double end = now() + 5; file < 0 && now() < end;) { // the DSP may still be booting
@@ -69,7 +69,7 @@ std::vector<std::string> end_log(const std::string& domain, const Facts& facts) 
         }
         FetchHead head;
         std::memcpy(&head, fetched.data(), sizeof head);
-        for (std::string& text : wire_texts(fetched, facts)) texts.push_back(std::move(text));
+        for (std::string& text : wire_texts(fetched, facts, ids)) texts.push_back(std::move(text));
         if (head.left == 0 || head.records == 0) break;
     }
     ::close(file);
@@ -192,13 +192,21 @@ std::string quoted(const std::string& text) {
     return out + "\"";
 }
 
+/// What the kernel complains of belongs to the case whose name stands before it in its log.
+void tell_kernel(const std::string& name) {
+    static const int log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+    if (log < 0) return;
+    const std::string text = "<6>conformance: " + name;
+    (void)!::write(log, text.data(), text.size());
+}
+
 bool run_case(const Case& what, bool json) {
     const bool ready = what.fresh ? restart(what.domain) : begin_log(what.domain, 10);
     Report report;
     std::vector<std::string> wire;
     if (ready) {
         report = carry_out(what);
-        wire = end_log(what.domain, report.facts);
+        wire = end_log(what.domain, report.facts, what.ordered || report.facts.threads.size() <= 1);
     } else {
         report.results.emplace_back("THE DSP DOES NOT ANSWER");
     }
@@ -233,7 +241,7 @@ Cases all_cases() {
 }
 
 int usage() {
-    std::fprintf(stderr, "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow]\n");
+    std::fprintf(stderr, "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow] [--kmsg]\n");
     return 2;
 }
 
@@ -241,6 +249,7 @@ int run(int argc, char** argv) {
     bool list = false;
     bool json = false;
     bool slow = false;
+    bool kmsg = false;
     std::vector<std::string> only;
     std::vector<std::string> skip;
     for (int i = 1; i < argc; ++i) {
@@ -251,6 +260,8 @@ int run(int argc, char** argv) {
             json = true;
         else if (option == "--slow")
             slow = true;
+        else if (option == "--kmsg")
+            kmsg = true;
         else if ((option == "--only" || option == "--skip") && i + 1 < argc)
             (option == "--only" ? only : skip).emplace_back(argv[++i]);
         else
@@ -262,9 +273,13 @@ int run(int argc, char** argv) {
         return false;
     };
     bool good = true;
+    for (const char* domain : {"cdsp", "cdsp1", "adsp", "sdsp"}) // nothing of who used them before
+        if (!list) good = restart(domain) && good;
+    if (!good) std::fprintf(stderr, "fastrpc-conformance: a DSP does not restart\n");
     for (const Case& what : all_cases()) {
         if ((!only.empty() && !fits(only, what.name)) || fits(skip, what.name) || (what.slow && !slow && !list))
             continue;
+        if (kmsg && !list) tell_kernel(what.name);
         if (list)
             std::printf("%s%s\n", what.name.c_str(), what.slow ? " (slow)" : "");
         else

@@ -179,12 +179,12 @@ void Recorder::log(const Call& call) {
 
     const std::lock_guard lock(journal_->mutex);
     const std::uint64_t previous = std::exchange(journal_->previous, request.context);
-    ++journal_->seen[request.handle];
     constexpr std::uint32_t release = 0x01010000;
     if (request.handle == 1 && request.scalars == release && call.arguments[0].length == 4) {
         const auto body = vdsp::read_dma(machine_, call.arguments[0].address(), 4);
         if (body && journal_->runners.contains(load<std::int32_t>(*body, 0))) return;
     }
+    ++journal_->seen[request.handle];
     std::vector<std::byte> entry;
     append(entry, Record{.request = request,
                          .previous = previous,

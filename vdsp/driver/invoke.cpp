@@ -144,7 +144,7 @@ CallEnd OpenFile::send(Caller& caller, std::uint32_t handle, bool kernel) {
                               .address = call.place.dma,
                               .size = call.size};
     const CallEnd ended = channel_->converse(caller, request, kernel, shared_from_this());
-    if (ended == CallEnd::dead)
+    if (ended == CallEnd::unsent || (ended == CallEnd::dead && kernel))
         for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
     return ended;
 }
@@ -221,10 +221,13 @@ Served OpenFile::invoke(Caller& caller, const FileRequest& request, Answer& answ
     case CallEnd::interrupted:
         lose_heaps();
         return Served::gone;
-    case CallEnd::timed_out:
-    case CallEnd::dead:
+    case CallEnd::timed_out: // no bound, no end of it
+    case CallEnd::unsent:
         answer = refuse(EPIPE);
         return Served::answered;
+    case CallEnd::dead: // as an answer of -EPIPE: what the DSP wrote is delivered (KERNEL 1.15)
+        caller.call.result = -EPIPE;
+        break;
     case CallEnd::answered:
         break;
     }

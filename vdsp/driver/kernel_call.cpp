@@ -45,6 +45,7 @@ OpenFile::KernelEnd OpenFile::kernel_call(Caller& caller, std::uint32_t handle, 
     case CallEnd::timed_out:
     case CallEnd::interrupted:
         return {.error = ETIMEDOUT};
+    case CallEnd::unsent:
     case CallEnd::dead:
         return {.error = EPIPE};
     case CallEnd::answered:

@@ -299,7 +299,7 @@ static int receive(int fd, struct shim_exchange* exchange) {
         if (got == -EAGAIN || (got == -EINTR && !exchange->interruptible)) continue;
         if (got == -EINTR) return shim_interrupted();
         if (got == -EFAULT && exchange->reply.magic != vdsp_magic && count > 1) {
-            count = 1; /* an address that no memory can have: the kernel looked before it took the datagram */
+            --count; /* an address that no memory can have: the kernel looked before it took the datagram */
             fault = true;
             continue;
         }
