@@ -29,10 +29,14 @@ public:
     /// `round` is true when it was the last one.
     Eviction(Loop& loop, std::function<bool()> round) : round_(std::move(round)), again_(loop, [this] { start(); }) {}
     void start() {
+        started_ = true;
         if (!round_()) again_.set(std::chrono::milliseconds(1));
     }
 
+    [[nodiscard]] bool started() const noexcept { return started_; }
+
 private:
+    bool started_ = false;
     std::function<bool()> round_;
     Loop::Timer again_;
 };

@@ -3,11 +3,11 @@
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/ender.hpp"
 #include "daemon/host/hosts.hpp"
-#include "daemon/host/init_guard.hpp"
 #include "daemon/host/listener_thread.hpp"
 #include "daemon/host/node_watch.hpp"
 #include "daemon/host/session_service.hpp"
 #include "daemon/host/shell.hpp"
+#include "daemon/host/wait_guard.hpp"
 
 #include <array>
 #include <csignal>
@@ -29,6 +29,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto start_patience = 10s;
 // The listener's init2 goes to a PD that has just been created.
 constexpr auto listener_patience = 12s;
+// Until threads that the DSP keeps are called back, where the driver lets us (WaitGuard).
+constexpr auto leave_patience = 300ms;
 
 /// Everything of a running session, in the order of its making.
 struct Session {
@@ -147,6 +149,14 @@ Status open_device(Session& session, const HostEnvironment& environment) {
     session.device = std::move(*device);
     if (session.device->facts().wakes_callers) return {};
     if (!nodes) return std::unexpected(nodes.error());
+    // The node may have come after the first look. Who it belongs to can be found out now, but not from the sandbox;
+    // and of a node that nobody knows, nobody would hear that it goes.
+    const Result<std::vector<discovery::NodeEvent>> news = (*nodes)->dispatch();
+    if (!news) return std::unexpected(news.error());
+    for (const discovery::NodeEvent& event : *news)
+        if (event.kind == discovery::NodeEvent::Kind::removed && event.node.path == session.device->node())
+            return fail(ErrorKind::offline, session.device->node() + " is gone again: the DSP restarts; try again",
+                        ENODEV);
     session.nodes = std::move(*nodes);
     return {};
 }
@@ -161,7 +171,7 @@ Status create_pd(Session& session, const HostEnvironment& environment) {
     if (!shell) return std::unexpected(shell.error());
     session.shell.emplace(std::move(*shell));
     const CallResult created = [&] {
-        const InitGuard guard(*session.device);
+        const WaitGuard guard(*session.device);
         return session.device->create_user(session.shell->fd(), session.shell->size(),
                                            process_attributes(start.kind, start.grant.attributes));
     }();
@@ -197,6 +207,10 @@ Status bring_up(Session& session, Frame& frame, const HostEnvironment& environme
 }
 
 bool wind_down(Session& session, Clock::time_point limit) {
+    // From here on nobody else gets threads out of a DSP that is gone; one that is there has time to let them go.
+    std::optional<WaitGuard> guard;
+    if (session.device)
+        guard.emplace(*session.device, session.eviction && session.eviction->started() ? 0ms : leave_patience);
     // A PD that is gone needs no order to go; for the others, the exit makes the parked listener call return.
     if (session.listener && !session.listener->end()) session.ender = std::make_unique<Ender>(*session.device);
     const bool lanes = !session.service || session.service->lanes_finished_by(limit);

@@ -1,6 +1,6 @@
 #include "daemon/host/static_run.hpp"
 
-#include "daemon/host/init_guard.hpp"
+#include "daemon/host/wait_guard.hpp"
 #include "daemon/reverse/reverse_server.hpp"
 
 #include <cerrno>
@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t audio_heap_bytes = 3U << 20;
 
 CallResult initialise(Device& device, PdKind kind) {
-    const InitGuard guard(device);
+    const WaitGuard guard(device);
     if (kind == PdKind::audio) return device.create_static("audiopd", audio_heap_bytes);
     return kind == PdKind::sensors ? device.attach_sensors() : device.attach_root();
 }

@@ -61,7 +61,7 @@ TEST(Survival, a_killed_fastrpcd_fails_no_call_and_lists_the_session_again) {
         std::size_t running = 0;
         for (const json& pd : ctl_list(*system).value("pds", json::array()))
             running += pd.value("state", "") == "running";
-        return running == 2;
+        return running == (system->has_cdsp_root() ? 2U : 1U);
     })) << "the root PDs are listed again";
     const json result = caller.finish();
     EXPECT_EQ(result.value("failed", -1), 0) << result;

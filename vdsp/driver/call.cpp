@@ -33,6 +33,12 @@ bool Caller::gone() const {
     return ::poll(&state, 1, 0) > 0; // a request while one is served is no less of an end
 }
 
+void Caller::wait_until_gone() const {
+    pollfd state{.fd = socket, .events = POLLIN, .revents = 0};
+    while (::poll(&state, 1, -1) < 0 && errno == EINTR) {
+    }
+}
+
 void Caller::trim() {
     outputs.clear();
     call.lent.reset();

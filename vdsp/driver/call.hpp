@@ -57,6 +57,8 @@ struct Caller {
 
     /// The caller died, or was interrupted: its channel has ended.
     [[nodiscard]] bool gone() const;
+    /// Nothing will end the call any more; the caller has to.
+    void wait_until_gone() const;
     /// After the answer was sent: lets go of memory that is too large to keep.
     void trim();
 

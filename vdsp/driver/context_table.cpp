@@ -80,6 +80,13 @@ std::shared_ptr<void> ContextTable::abandon_answered(Call& call, std::shared_ptr
     return contexts_[call.id].abandoned;
 }
 
+Arena::Payload ContextTable::reclaim(std::uint8_t id) {
+    std::shared_ptr<Abandoned> left; // ends without the lock
+    const std::lock_guard lock(mutex_);
+    left = std::exchange(contexts_[id].abandoned, nullptr);
+    return left ? std::move(left->payload) : Arena::Payload{};
+}
+
 void ContextTable::closed(const DeviceFile& file) {
     const std::lock_guard lock(mutex_);
     if (keeps_abandoned_) return;

@@ -35,6 +35,8 @@ public:
     /// Gives up a call although it was answered: the DSP's result means that to the driver (KERNEL 1.11.6). The payload
     /// lives as long as what is returned.
     std::shared_ptr<void> abandon_answered(Call& call, std::shared_ptr<DeviceFile> file);
+    /// Frees the id of a call that was abandoned just now, whatever the DSP still does; gives its payload.
+    Arena::Payload reclaim(std::uint8_t id);
     /// `file` is closed: what it left may be free.
     void closed(const DeviceFile& file);
     /// The DSP is gone: wakes every call, which fails with EPIPE, and drops what was abandoned.

@@ -73,7 +73,7 @@ std::map<std::string, std::string> DeviceDirectory::wanted() const {
         const std::string remoteproc = fmt::format("sys/class/remoteproc/remoteproc{}/", number++);
         files[remoteproc + "name"] = name + '\n';
         files[remoteproc + "state"] = std::string(to_string(domain->state())) + '\n';
-        if (!domain->soc().accel.empty())
+        if (domain->soc().accel != nullptr)
             files[fmt::format("sys/class/accel/accel{}/device/of_node/label", accel++)] = name + '\0';
     }
     return files;

@@ -1,6 +1,8 @@
 #include "vdsp/driver/driver.hpp"
 
+#include "vdsp/driver/accel_file.hpp"
 #include "vdsp/driver/heap_file.hpp"
+#include "vdsp/driver/misc_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,7 +18,7 @@ using Json = nlohmann::json;
 Json status_of(const DspDomain& domain) {
     Json kernel = Json::array();
     if (domain.soc().misc != nullptr) kernel.push_back(domain.soc().misc->name);
-    if (!domain.soc().accel.empty()) kernel.push_back(domain.soc().accel);
+    if (domain.soc().accel != nullptr) kernel.push_back(domain.soc().accel->name);
     Json status{{"name", to_string(domain.soc().domain)},
                 {"kernel", kernel.size() == 1 ? kernel.front() : kernel},
                 {"generation", domain.generation()},
@@ -33,7 +35,8 @@ Json status_of(const DspDomain& domain) {
     const auto& channel = domain.channel();
     if (!channel) return status;
     status["slots"] = channel->slots();
-    status["slots_used"] = status["files"] = channel->slots_used();
+    status["slots_used"] = channel->slots_used();
+    status["files"] = channel->files.load();
     status["contexts_used"] = channel->contexts().used();
     status["contexts_abandoned"] = channel->contexts().abandoned();
     status["windows"] = channel->space().windows();
@@ -45,12 +48,15 @@ Json status_of(const DspDomain& domain) {
 
 Driver::Driver(const Soc& soc, sd_event* event, const DspFactory& make, const DspConfig& config) :
     context_(event, soc.kernel_timeout_ms) {
+    std::size_t accel = 0;
     for (const SocDomain& description : soc.domains) {
         domains_.push_back(std::make_unique<DspDomain>(description, context_, make, config, [this] {
             if (on_change) on_change();
         }));
-        if (description.misc == nullptr) continue;
         DspDomain* domain = domains_.back().get();
+        if (description.accel != nullptr)
+            nodes_.push_back({.name = fmt::format("accel/accel{}", accel++), .domain = domain, .accel = true});
+        if (description.misc == nullptr) continue;
         const std::string name = fmt::format("fastrpc-{}", to_string(description.domain));
         const bool both = has_unsigned(description.domain);
         if (both || !description.secure) nodes_.push_back({.name = name, .domain = domain, .secure = false});
@@ -103,7 +109,8 @@ std::expected<std::shared_ptr<DeviceFile>, int> Driver::open(std::string_view na
     const Node* node = find(name);
     if (node == nullptr) return std::unexpected(ENOENT);
     if (node->domain == nullptr) return std::make_shared<HeapFile>(context_.buffers);
-    return OpenFile::make(node->domain->channel(), node->secure, opener);
+    if (node->accel) return AccelFile::make(node->domain->channel(), opener);
+    return MiscFile::make(node->domain->channel(), node->secure, opener);
 }
 
 std::string Driver::status() {

@@ -50,6 +50,7 @@ private:
         std::string name;
         DspDomain* domain = nullptr; ///< null: a dma-heap
         bool secure = false;
+        bool accel = false;
         bool shown = true;
         [[nodiscard]] bool there() const { return shown && (domain == nullptr || domain->channel()); }
     };

@@ -5,6 +5,7 @@
 // while the DSP works.
 #pragma once
 
+#include "vdsp/driver/accel_banks.hpp"
 #include "vdsp/driver/context_table.hpp"
 #include "vdsp/driver/driver_context.hpp"
 #include "vdsp/driver/soc.hpp"
@@ -85,6 +86,8 @@ public:
     [[nodiscard]] std::uint32_t slots_used() const;
 
     std::atomic<std::size_t> files = 0; ///< that hold this channel
+
+    AccelBanks accel; ///< of the accel node
 
     /// What the files share; guarded by `shared`.
     std::mutex shared;

@@ -1,6 +1,6 @@
 // The ioctls that make a PD or join one (KERNEL 1.7, 1.8, 1.13), in any order and any number on one file.
 #include "vdsp/driver/capability.hpp"
-#include "vdsp/driver/open_file.hpp"
+#include "vdsp/driver/misc_file.hpp"
 #include "vdsp/driver/struct_bytes.hpp"
 #include "vdsp/wire/kernel_calls.hpp"
 
@@ -11,7 +11,6 @@ namespace fastrpc::vdsp {
 
 namespace {
 
-constexpr std::uint32_t pd_user = 1;
 constexpr std::uint32_t largest_shell = 2U << 20;
 constexpr std::uint64_t mebibyte = 1U << 20;
 /// The heap that the device tree gives, for drivers that ask nobody.
@@ -19,12 +18,12 @@ constexpr std::uint64_t device_tree_heap = 3 * mebibyte;
 
 } // namespace
 
-Answer OpenFile::attach(Caller& caller, std::uint32_t pd) {
+Answer MiscFile::attach(Caller& caller, std::uint32_t as) {
     const bool on_plain_node = !secure_node_ && channel_->domain().secure;
     if (channel_->domain().attach_check && on_plain_node) return refuse(EACCES);
     if (profile().needs_admin && !has_admin(caller.pid, caller.tid)) return refuse(EPERM);
     if (profile().attach_once && created_) return refuse(EINVAL);
-    const std::uint32_t before = pd_.exchange(pd);
+    const std::uint32_t before = pd_.exchange(as);
     const kernel_call::ClientBody body{.client = client_};
     const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
     const KernelEnd done = kernel_call(caller, kernel_call::process_handle, kernel_call::attach, {&argument, 1});
@@ -32,14 +31,14 @@ Answer OpenFile::attach(Caller& caller, std::uint32_t pd) {
     return done.answer();
 }
 
-Answer OpenFile::create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell,
+Answer MiscFile::create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell,
                         const std::string& name) {
     const bool is_unsigned = channel_->unsigned_support() && (request.attrs & attribute::unsigned_module) != 0;
     if (profile().needs_admin && !is_unsigned && !has_admin(caller.pid, caller.tid)) return refuse(EPERM);
     if (!secure_node_ && channel_->domain().secure && !is_unsigned) return refuse(ECONNREFUSED);
     if (request.filelen > largest_shell) return refuse(EINVAL);
     if (profile().strict_maps && request.filelen != 0 && request.filefd <= 0) return refuse(EINVAL);
-    pd_ = pd_user;
+    pd_ = pd::user;
     if (request.filelen != 0 && request.filefd == 0) {
         channel_->context().note_fatal("INIT_CREATE with filefd 0: a real kernel would read the shell unchecked");
         return refuse(EFAULT);
@@ -82,7 +81,7 @@ Answer OpenFile::create(Caller& caller, const vdsp_init_create& request, const C
     return done.answer();
 }
 
-Answer OpenFile::create_static(Caller& caller, const vdsp_init_create_static& request,
+Answer MiscFile::create_static(Caller& caller, const vdsp_init_create_static& request,
                                std::span<const std::byte> name) {
     const bool on_plain_node = !secure_node_ && channel_->domain().secure;
     if (channel_->domain().attach_check && on_plain_node) return refuse(EACCES);
@@ -99,7 +98,7 @@ Answer OpenFile::create_static(Caller& caller, const vdsp_init_create_static& re
         heap = channel_->remote_heap;
     }
     if (!heap) return refuse(EPIPE);
-    pd_ = pd_user;
+    pd_ = pd::user;
     const kernel_call::CreateStaticBody body{.client = client_, .name_length = request.namelen, .pages = 0};
     const kernel_call::Page page{.address = heap->window.address(), .size = heap->size};
     const KernelArgument arguments[] = {{.input = bytes_of(body), .length = sizeof body, .order = 1},

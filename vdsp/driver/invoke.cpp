@@ -18,21 +18,11 @@ namespace {
 constexpr std::int32_t restart = -512;
 constexpr std::int32_t timed_out = -ETIMEDOUT;
 
-bool is_inline(std::int32_t fd) noexcept {
-    return fd == 0 || fd == -1;
-}
-
 /// A memfd of at least `bytes`: anything else could make us wait for its reader or its disk.
 bool is_bounce(int fd, std::uint64_t bytes) {
     struct stat status {};
     return ::fcntl(fd, F_GET_SEALS) >= 0 && ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
            static_cast<std::uint64_t>(status.st_size) >= bytes;
-}
-
-FileReference reference(const vdsp_argument& argument, std::span<const UniqueFd> fds) {
-    if (argument.fd_index == vdsp_fd_foreign) return {.state = FileReference::State::foreign};
-    if (argument.fd_index < 0) return {};
-    return {.state = FileReference::State::given, .fd = fds[static_cast<std::size_t>(argument.fd_index)].get()};
 }
 
 /// Inode of what `number` is in process `pid`, 0 when it is not open there; nothing when we may not know.
@@ -84,6 +74,7 @@ private:
 int OpenFile::prepare(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source) {
     Call& call = caller.call;
     call.reset();
+    if (const int error = prepare_memory(); error != 0) return error;
     if (!channel_->contexts().take(call)) return ENOSPC;
     const int error = place(caller, scalars, arguments, source);
     if (error == 0) return 0;
@@ -102,11 +93,12 @@ int OpenFile::place(Caller& caller, Scalars scalars, std::span<const CallArgumen
         // A start above the pointer is that of the next mapping, which some kernels take for the pointer's own.
         if (argument.vma_start && (profile().next_vma || *argument.vma_start <= argument.pointer))
             placed.vma_start = argument.vma_start;
+        placed.plain = handle && profile().negative_inline && argument.fd <= 0;
         if (is_inline(argument.fd) || argument.length == 0) continue;
-        const auto mapping = mappings_.take(argument.fd, argument.file, argument.length, handle);
-        if (!mapping) return EINVAL;
-        // Handle mappings outlive the call: the DSP gives them back through the fd list.
-        if (!handle) call.mappings.push_back(mapping->serial);
+        const auto mapping = map_argument(argument, handle);
+        if (!mapping) return mapping.error();
+        // Handle mappings outlive the call where the DSP gives them back through the fd list.
+        if (!handle || !profile().fd_lists) call.mappings.push_back(mapping->serial);
         placed.mapped = true;
         placed.dma = mapping->dma;
         placed.dma_size = mapping->buffer.size;
@@ -136,17 +128,25 @@ int OpenFile::place(Caller& caller, Scalars scalars, std::span<const CallArgumen
 
 CallEnd OpenFile::send(Caller& caller, std::uint32_t handle, bool kernel) {
     Call& call = caller.call;
-    const WireRequest request{.client = kernel ? 0 : client_,
+    const bool as_kernel = kernel || handle == kernel_call::process_handle;
+    const std::uint32_t pd = kernel || profile().pd_in_invoke ? pd_.load() : 0;
+    const WireRequest request{.client = as_kernel ? 0 : client_,
                               .tid = caller.tid,
-                              .context = std::uint64_t{call.id} << profile().context_shift | pd_,
+                              .context = std::uint64_t{call.id} << profile().context_shift | pd,
                               .handle = handle,
                               .scalars = call.layout.scalars.word,
                               .address = call.place.dma,
                               .size = call.size};
-    const CallEnd ended = channel_->converse(caller, request, kernel, shared_from_this());
-    if (ended == CallEnd::unsent || (ended == CallEnd::dead && kernel))
-        for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
-    return ended;
+    const bool bounded = kernel && (profile().bounded || caller.socket < 0);
+    const CallEnd ended = channel_->converse(caller, request, bounded, shared_from_this());
+    if (ended == CallEnd::interrupted && profile().frees_interrupted) lost(channel_->contexts().reclaim(call.id));
+    if (ended != CallEnd::dead && ended != CallEnd::unsent) return ended;
+    const bool woken = profile().wakes_callers || caller.socket < 0;
+    if (woken && !kernel && ended == CallEnd::dead) return ended; // it ends as an answered call does
+    for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
+    if (woken) return ended;
+    caller.wait_until_gone();
+    return CallEnd::interrupted;
 }
 
 void OpenFile::end(Call& call, std::int32_t result) {
@@ -182,9 +182,8 @@ Served OpenFile::invoke(Caller& caller, const FileRequest& request, Answer& answ
     for (std::size_t i = 0; i < count; ++i) {
         vdsp_argument given;
         std::memcpy(&given, body.data() + i * sizeof given, sizeof given);
-        if (given.fd_index >= 0 && static_cast<std::size_t>(given.fd_index) >= usable_fds) return Served::malformed;
-        caller.arguments[i] = {
-            .pointer = given.pointer, .length = given.length, .fd = given.fd, .file = reference(given, request.fds)};
+        caller.arguments[i] = {.pointer = given.pointer, .length = given.length, .fd = given.fd};
+        if (!file_of(given, request.fds.first(usable_fds), caller.arguments[i].file)) return Served::malformed;
         if (given.vma_start != VDSP_NO_VMA) caller.arguments[i].vma_start = given.vma_start;
         if (i < scalars.in_buffers() && is_inline(given.fd))
             input_bytes = input_bytes + given.length < input_bytes ? ~std::uint64_t{0} : input_bytes + given.length;
@@ -208,8 +207,8 @@ Served OpenFile::invoke(Caller& caller, const FileRequest& request, Answer& answ
 
     int error = 0;
     if (channel_->dead())
-        error = EPIPE; // before the look at the handle
-    else if (call.handle == kernel_call::process_handle)
+        error = profile().gone_error; // before the look at the handle
+    else if (profile().guards_handle && call.handle == kernel_call::process_handle)
         error = EPERM;
     else
         error = prepare(caller, scalars, caller.arguments, *source);
@@ -223,10 +222,10 @@ Served OpenFile::invoke(Caller& caller, const FileRequest& request, Answer& answ
         return Served::gone;
     case CallEnd::timed_out: // no bound, no end of it
     case CallEnd::unsent:
-        answer = refuse(EPIPE);
+        answer = refuse(profile().gone_error);
         return Served::answered;
     case CallEnd::dead: // as an answer of -EPIPE: what the DSP wrote is delivered (KERNEL 1.15)
-        caller.call.result = -EPIPE;
+        caller.call.result = -profile().gone_error;
         break;
     case CallEnd::answered:
         break;
@@ -240,9 +239,11 @@ Answer OpenFile::finish_invoke(Caller& caller) {
     caller.outputs.clear();
     caller.declared.clear();
     const Status delivered = deliveries(call.layout, call.arguments, call.place, call.bytes(), caller.outputs);
-    for (const std::uint64_t fd : fd_list(call.layout.scalars, call.bytes())) {
-        const auto number = static_cast<std::int32_t>(fd);
-        mappings_.drop_number(number, profile().maps_by_buffer ? inode_in(caller.pid, number) : std::nullopt);
+    if (profile().fd_lists) {
+        for (const std::uint64_t fd : fd_list(call.layout.scalars, call.bytes())) {
+            const auto number = static_cast<std::int32_t>(fd);
+            mappings_.drop_number(number, profile().maps_by_buffer ? inode_in(caller.pid, number) : std::nullopt);
+        }
     }
     if (!delivered) {
         channel_->context().note_fatal(delivered.error().text);

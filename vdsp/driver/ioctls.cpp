@@ -1,5 +1,5 @@
 // The ioctls besides INVOKE and the inits (KERNEL 1.13), and the calls on handles 1 and 2 that they make.
-#include "vdsp/driver/open_file.hpp"
+#include "vdsp/driver/misc_file.hpp"
 #include "vdsp/driver/struct_bytes.hpp"
 #include "vdsp/wire/kernel_calls.hpp"
 
@@ -11,27 +11,15 @@ namespace fastrpc::vdsp {
 
 namespace {
 
-constexpr std::uint32_t pd_root = 0;
-constexpr std::uint32_t pd_user = 1;
-constexpr std::uint32_t pd_sensors = 2;
 constexpr std::uint32_t map_heap_flag = 0x1000;
 constexpr std::uint32_t map_remote_heap_flag = 8;
 constexpr std::uint32_t attribute_ids = 256;
 /// What a DSP that does not know the capability query says.
 constexpr auto dsp_unsupported = static_cast<std::int32_t>(0x80000414U);
 
-/// False when the index leaves the fds.
-bool file_of(const vdsp_argument& argument, std::span<const UniqueFd> fds, FileReference& file) {
-    if (argument.fd_index == vdsp_fd_foreign) file = {.state = FileReference::State::foreign};
-    if (argument.fd_index < 0) return true;
-    if (static_cast<std::size_t>(argument.fd_index) >= fds.size()) return false;
-    file = {.state = FileReference::State::given, .fd = fds[static_cast<std::size_t>(argument.fd_index)].get()};
-    return true;
-}
-
 } // namespace
 
-Served OpenFile::ioctl(Caller& caller, const FileRequest& request, Answer& answer) {
+Served MiscFile::ioctl(Caller& caller, const FileRequest& request, Answer& answer) {
     auto body = request.body;
     const bool unwritable = (request.header.flags & vdsp_flag_unwritable) != 0;
     // A simple ioctl is one struct and nothing else.
@@ -54,7 +42,7 @@ Served OpenFile::ioctl(Caller& caller, const FileRequest& request, Answer& answe
     case VDSP_INIT_ATTACH:
     case VDSP_INIT_ATTACH_SNS:
         if (!body.empty()) return Served::malformed;
-        answer = attach(caller, request.header.code == VDSP_INIT_ATTACH ? pd_root : pd_sensors);
+        answer = attach(caller, request.header.code == VDSP_INIT_ATTACH ? pd::root : pd::sensors);
         return Served::answered;
     case VDSP_MEM_MAP: {
         vdsp_mem_map given;
@@ -93,13 +81,13 @@ Served OpenFile::ioctl(Caller& caller, const FileRequest& request, Answer& answe
     }
 }
 
-Answer OpenFile::allocate(const vdsp_alloc_dma_buff& request) {
+Answer MiscFile::allocate(const vdsp_alloc_dma_buff& request) {
     auto fd = channel_->context().buffers.allocate(request.size, BufferKind::driver);
     if (!fd) return refuse(ENOMEM);
     return {.body = copy_of(request), .fd = std::move(*fd)};
 }
 
-Answer OpenFile::map_heap(Caller& caller, const vdsp_mmap& request, bool unwritable) {
+Answer MiscFile::map_heap(Caller& caller, const vdsp_mmap& request, bool unwritable) {
     const bool remote = request.flags == map_remote_heap_flag && profile().remote_heap;
     if (request.flags != map_heap_flag && !remote) return refuse(EINVAL);
     if (request.vaddrin != 0) return refuse(EINVAL);
@@ -124,13 +112,13 @@ Answer OpenFile::map_heap(Caller& caller, const vdsp_mmap& request, bool unwrita
     return {.body = copy_of(filled)};
 }
 
-OpenFile::KernelEnd OpenFile::unmap_on_dsp(Caller& caller, std::uint64_t address, std::uint64_t size) {
+MiscFile::KernelEnd MiscFile::unmap_on_dsp(Caller& caller, std::uint64_t address, std::uint64_t size) {
     const kernel_call::MunmapBody body{.client = client_, .padding = 0, .address = address, .size = size};
     const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
     return kernel_call(caller, kernel_call::process_handle, kernel_call::munmap, {&argument, 1});
 }
 
-Answer OpenFile::unmap_heap(Caller& caller, const vdsp_munmap& request) {
+Answer MiscFile::unmap_heap(Caller& caller, const vdsp_munmap& request) {
     std::shared_ptr<HeapMemory> heap;
     {
         const std::lock_guard lock(heaps_mutex_);
@@ -147,7 +135,7 @@ Answer OpenFile::unmap_heap(Caller& caller, const vdsp_munmap& request) {
     return done.answer();
 }
 
-Answer OpenFile::map_buffer(Caller& caller, const vdsp_mem_map& request, FileReference file, bool unwritable) {
+Answer MiscFile::map_buffer(Caller& caller, const vdsp_mem_map& request, FileReference file, bool unwritable) {
     if (profile().strict_maps && request.offset < 0) return refuse(EINVAL);
     if (profile().strict_maps && mappings_.mem_mapped(request.fd)) return refuse(EEXIST);
     const auto taken = mappings_.take(request.fd, file, request.length);
@@ -177,7 +165,7 @@ Answer OpenFile::map_buffer(Caller& caller, const vdsp_mem_map& request, FileRef
     return {.body = copy_of(filled)};
 }
 
-OpenFile::KernelEnd OpenFile::unmap_on_dsp(Caller& caller, const MappingView& mapping) {
+MiscFile::KernelEnd MiscFile::unmap_on_dsp(Caller& caller, const MappingView& mapping) {
     const kernel_call::MemUnmapBody body{
         .client = client_, .fd = mapping.number, .address = mapping.dsp_address, .length = mapping.length};
     const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
@@ -186,13 +174,13 @@ OpenFile::KernelEnd OpenFile::unmap_on_dsp(Caller& caller, const MappingView& ma
     return done;
 }
 
-Answer OpenFile::unmap_buffer(Caller& caller, const vdsp_mem_unmap& request) {
+Answer MiscFile::unmap_buffer(Caller& caller, const vdsp_mem_unmap& request) {
     const auto mapping = mappings_.by_address(request.vaddr, request.fd);
     if (!mapping) return refuse(EINVAL);
     return unmap_on_dsp(caller, *mapping).answer();
 }
 
-Answer OpenFile::dsp_info(Caller& caller, const vdsp_dsp_info& request) {
+Answer MiscFile::dsp_info(Caller& caller, const vdsp_dsp_info& request) {
     const auto outside = [&](std::uint32_t end) { return request.domain >= end || request.domain == 1; };
     if (profile().info_domain == InfoDomain::below5 && outside(5)) return refuse(ECHRNG);
     if (profile().info_domain == InfoDomain::below4 && outside(4)) return refuse(ECHRNG);
@@ -207,7 +195,7 @@ Answer OpenFile::dsp_info(Caller& caller, const vdsp_dsp_info& request) {
         const std::uint32_t count = kernel_call::attribute_count;
         // 6.1 says 1024 bytes where it means 255 words, and makes the file one of a user PD on its way.
         const std::uint64_t length = profile().old_info ? 1024 : sizeof(std::uint32_t) * count;
-        if (profile().old_info) pd_ = pd_user;
+        if (profile().old_info) pd_ = pd::user;
         const KernelArgument arguments[] = {{.input = bytes_of(count), .length = sizeof count, .order = 1},
                                             {.length = length, .order = 0}};
         const KernelEnd done = kernel_call(caller, kernel_call::utilities_handle, kernel_call::get_info, arguments);

@@ -31,7 +31,7 @@ Answer OpenFile::KernelEnd::answer() const {
 
 OpenFile::KernelEnd OpenFile::kernel_call(Caller& caller, std::uint32_t handle, Scalars scalars,
                                           std::span<const KernelArgument> arguments) {
-    if (channel_->dead()) return {.error = EPIPE};
+    if (channel_->dead()) return {.error = profile().gone_error};
     std::vector<CallArgument> call_arguments;
     for (const KernelArgument& argument : arguments)
         call_arguments.push_back(
@@ -42,12 +42,13 @@ OpenFile::KernelEnd OpenFile::kernel_call(Caller& caller, std::uint32_t handle, 
     KernelInputs inputs(arguments);
     if (const int error = prepare(caller, scalars, call_arguments, inputs); error != 0) return {.error = error};
     switch (send(caller, handle, true)) {
-    case CallEnd::timed_out:
     case CallEnd::interrupted:
+        return {.gone = true};
+    case CallEnd::timed_out:
         return {.error = ETIMEDOUT};
     case CallEnd::unsent:
     case CallEnd::dead:
-        return {.error = EPIPE};
+        return {.error = profile().gone_error};
     case CallEnd::answered:
         break;
     }

@@ -39,11 +39,13 @@ struct MappingView {
 class Mappings {
 public:
     /// `fatal` is told of what would crash a real kernel.
-    Mappings(BufferRegistry& buffers, AddressSpace& space, const KernelProfile& profile, std::uint32_t sid,
+    Mappings(BufferRegistry& buffers, AddressSpace& space, const KernelProfile& profile,
              std::function<void(std::string)> fatal) :
         buffers_(buffers),
-        space_(space), profile_(profile), sid_(sid), fatal_(std::move(fatal)) {}
+        space_(space), profile_(profile), fatal_(std::move(fatal)) {}
 
+    /// The context bank of all mappings; set once, before the first.
+    void use(std::uint32_t sid) { sid_ = sid; }
     /// Maps `file`, known to the caller as `number`, or takes another reference of its mapping. `fresh`: never shares.
     /// Fails with an errno: EBADF, EINVAL (no dma-buf, or shorter than `length`), ENOMEM.
     std::expected<MappingView, int> take(std::int32_t number, FileReference file, std::uint64_t length,
@@ -71,7 +73,7 @@ private:
     BufferRegistry& buffers_;
     AddressSpace& space_;
     const KernelProfile& profile_;
-    std::uint32_t sid_;
+    std::uint32_t sid_ = 0;
     std::function<void(std::string)> fatal_;
     mutable std::mutex mutex_;
     std::uint64_t last_serial_ = 0;

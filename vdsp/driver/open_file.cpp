@@ -1,6 +1,7 @@
 #include "vdsp/driver/open_file.hpp"
 
 #include "base/log.hpp"
+#include "vdsp/driver/struct_bytes.hpp"
 #include "vdsp/wire/kernel_calls.hpp"
 
 #include <cerrno>
@@ -17,12 +18,19 @@ Answer answer_of(std::int32_t result) {
     return {.result = result};
 }
 
-OpenFile::OpenFile(std::shared_ptr<DspChannel> channel, std::uint32_t slot, bool secure_node, Opener opener) :
-    channel_(std::move(channel)), slot_(slot),
-    client_(channel_->profile().tgid_client ? opener.pid : static_cast<std::int32_t>(slot + 1)),
-    secure_node_(secure_node),
-    mappings_(channel_->context().buffers, channel_->space(), channel_->profile(), slot + 1,
-              [&context = channel_->context()](std::string text) { context.note_fatal(std::move(text)); }) {
+bool file_of(const vdsp_argument& argument, std::span<const UniqueFd> fds, FileReference& file) {
+    if (argument.fd_index == vdsp_fd_foreign) file = {.state = FileReference::State::foreign};
+    if (argument.fd_index < 0) return true;
+    if (static_cast<std::size_t>(argument.fd_index) >= fds.size()) return false;
+    file = {.state = FileReference::State::given, .fd = fds[static_cast<std::size_t>(argument.fd_index)].get()};
+    return true;
+}
+
+OpenFile::OpenFile(std::shared_ptr<DspChannel> channel, const KernelProfile& profile, std::int32_t client) :
+    channel_(std::move(channel)), client_(client),
+    mappings_(channel_->context().buffers, channel_->space(), profile,
+              [&context = channel_->context()](std::string text) { context.note_fatal(std::move(text)); }),
+    profile_(profile) {
     ++channel_->files;
 }
 
@@ -30,31 +38,29 @@ OpenFile::~OpenFile() {
     --channel_->files;
 }
 
-std::expected<std::shared_ptr<OpenFile>, int> OpenFile::make(std::shared_ptr<DspChannel> channel, bool secure_node,
-                                                             Opener opener) {
-    const auto slot = channel->take_slot();
-    if (!slot) return std::unexpected(EBUSY);
-    auto arena = Arena::make(channel->space(), *slot + 1, arena_bytes);
+int OpenFile::use_bank(std::uint32_t sid) {
+    auto arena = Arena::make(channel_->space(), sid, arena_bytes);
     if (!arena) {
-        log::error("payload memory of a new open file: " + arena.error().text);
-        channel->free_slot(*slot);
-        return std::unexpected(ENOMEM);
+        log::error("payload memory of an open file: " + arena.error().text);
+        return ENOMEM;
     }
-    std::shared_ptr<OpenFile> file(new OpenFile(std::move(channel), *slot, secure_node, opener));
-    file->arena_ = std::move(*arena);
-    return file;
+    arena_ = std::move(*arena);
+    mappings_.use(sid);
+    return 0;
 }
 
-Served OpenFile::handle(Caller& caller, const FileRequest& request, Answer& answer) {
-    if (request.header.op == vdsp_op_invoke) return invoke(caller, request, answer);
-    if (request.header.op == vdsp_op_ioctl) return ioctl(caller, request, answer);
-    return Served::malformed;
+std::expected<MappingView, int> OpenFile::map_argument(const CallArgument& argument, bool handle) {
+    auto mapping = mappings_.take(argument.fd, argument.file, argument.length, handle);
+    if (!mapping) return std::unexpected(EINVAL); // whatever is wrong with the fd
+    return mapping;
 }
 
-void OpenFile::release(Caller& caller) {
+void OpenFile::lost(Arena::Payload) {}
+
+void OpenFile::release_client(Caller& caller) {
     // Without a free context id the kernel closes at once and the DSP never hears of it; nor does a DSP that is gone.
     const kernel_call::ClientBody body{.client = client_};
-    const KernelArgument argument{.input = std::as_bytes(std::span(&body, 1)), .length = sizeof body};
+    const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
     kernel_call(caller, kernel_call::process_handle, kernel_call::release, {&argument, 1});
     {
         const std::lock_guard lock(heaps_mutex_);
@@ -62,7 +68,6 @@ void OpenFile::release(Caller& caller) {
         init_memory_.clear();
     }
     channel_->contexts().closed(*this);
-    channel_->free_slot(slot_);
 }
 
 std::expected<std::shared_ptr<HeapMemory>, int> OpenFile::make_heap(std::uint64_t size, std::uint32_t sid) {

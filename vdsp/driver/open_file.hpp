@@ -1,4 +1,5 @@
-// One open file of a misc node: the state that the kernel keeps per open, and its ioctls (KERNEL 1.7, 1.11, 1.13).
+// One open file of a node, misc or accel: the state that the kernel keeps per open for its calls, and the calls
+// (KERNEL 1.7, 1.11, 2.4). Where the drivers differ it asks the profile; MiscFile and AccelFile have the ioctls.
 #pragma once
 
 #include "vdsp/driver/dsp_channel.hpp"
@@ -8,8 +9,8 @@
 #include <expected>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 namespace fastrpc::vdsp {
@@ -19,22 +20,21 @@ struct Opener {
     std::int32_t pid = 0; ///< thread-group id, 0: not known
 };
 
+/// What the driver takes for the PD of a file's calls, bits 3:0 of the context word.
+namespace pd {
+inline constexpr std::uint32_t root = 0;
+inline constexpr std::uint32_t user = 1;
+inline constexpr std::uint32_t sensors = 2;
+} // namespace pd
+
 class OpenFile : public DeviceFile, public std::enable_shared_from_this<OpenFile> {
 public:
-    /// Takes a session slot of `channel`. `secure_node`: the node's name ends in -secure. Fails with EBUSY or ENOMEM.
-    static std::expected<std::shared_ptr<OpenFile>, int> make(std::shared_ptr<DspChannel> channel, bool secure_node,
-                                                              Opener opener);
     ~OpenFile() override;
 
-    [[nodiscard]] vdsp_interface interface() const noexcept override { return vdsp_interface_misc; }
     [[nodiscard]] std::int32_t client() const noexcept { return client_; }
     [[nodiscard]] const DspChannel& channel() const noexcept { return *channel_; }
 
 protected:
-    Served handle(Caller& caller, const FileRequest& request, Answer& answer) override;
-    void release(Caller& caller) override;
-
-private:
     /// An inline argument of a call of the kernel, or, with `mapped`, one in a dma-buf.
     struct KernelArgument {
         std::span<const std::byte> input = {};
@@ -47,9 +47,44 @@ private:
         int error = 0; ///< errno; else `result` is the DSP's
         std::int32_t result = 0;
         std::vector<std::byte> output = {}; ///< the first one
-        [[nodiscard]] bool failed() const noexcept { return error != 0 || result != 0; }
+        bool gone = false;                  ///< the caller was interrupted, and nobody waits for an answer
+        [[nodiscard]] bool failed() const noexcept { return gone || error != 0 || result != 0; }
         [[nodiscard]] Answer answer() const;
     };
+
+    OpenFile(std::shared_ptr<DspChannel> channel, const KernelProfile& profile, std::int32_t client);
+
+    /// The file's context bank from now on; ENOMEM when there is no room for payloads, else 0. Once, before any call.
+    int use_bank(std::uint32_t sid);
+    /// Called before each call: 0, or an errno when the file has no context bank.
+    virtual int prepare_memory() { return 0; }
+    /// Maps what an argument names by `fd`; an errno of the caller's ioctl.
+    virtual std::expected<MappingView, int> map_argument(const CallArgument& argument, bool handle);
+    /// An interrupted call has left this to the DSP.
+    virtual void lost(Arena::Payload payload);
+
+    // invoke.cpp
+    Served invoke(Caller& caller, const FileRequest& request, Answer& answer);
+    void lose_heaps();
+
+    // kernel_call.cpp
+    KernelEnd kernel_call(Caller& caller, std::uint32_t handle, Scalars scalars,
+                          std::span<const KernelArgument> arguments);
+
+    std::expected<std::shared_ptr<HeapMemory>, int> make_heap(std::uint64_t size, std::uint32_t sid);
+    /// The last call of a file: the DSP forgets the client.
+    void release_client(Caller& caller);
+    [[nodiscard]] const KernelProfile& profile() const noexcept { return profile_; }
+
+    const std::shared_ptr<DspChannel> channel_;
+    const std::int32_t client_;
+    std::atomic<std::uint32_t> pd_ = pd::root;
+    Mappings mappings_;
+    std::mutex heaps_mutex_;
+    std::vector<std::shared_ptr<HeapMemory>> heaps_;       ///< of MMAP
+    std::vector<std::shared_ptr<HeapMemory>> init_memory_; ///< of PDs
+
+private:
     /// Gives inline inputs one after the other; false: the next one cannot be read (EFAULT).
     class InputSource {
     public:
@@ -63,10 +98,9 @@ private:
     class UnreadableInputs;
     class KernelInputs;
 
-    OpenFile(std::shared_ptr<DspChannel> channel, std::uint32_t slot, bool secure_node, Opener opener);
-
-    // invoke.cpp
-    Served invoke(Caller& caller, const FileRequest& request, Answer& answer);
+    [[nodiscard]] bool is_inline(std::int32_t fd) const noexcept {
+        return fd == 0 || fd == -1 || (fd < 0 && profile_.negative_inline);
+    }
     /// From the context id to the filled payload (the middle of the order of KERNEL 1.11.7); 0 or an errno.
     int prepare(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source);
     int place(Caller& caller, Scalars scalars, std::span<const CallArgument> arguments, InputSource& source);
@@ -75,43 +109,15 @@ private:
     /// for interrupted (KERNEL 1.11.6).
     void end(Call& call, std::int32_t result);
     Answer finish_invoke(Caller& caller);
-    void lose_heaps();
 
-    // kernel_call.cpp
-    KernelEnd kernel_call(Caller& caller, std::uint32_t handle, Scalars scalars,
-                          std::span<const KernelArgument> arguments);
-
-    // ioctls.cpp, init_ioctls.cpp
-    Served ioctl(Caller& caller, const FileRequest& request, Answer& answer);
-    Answer attach(Caller& caller, std::uint32_t pd);
-    Answer create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell, const std::string& name);
-    Answer create_static(Caller& caller, const vdsp_init_create_static& request, std::span<const std::byte> name);
-    Answer map_heap(Caller& caller, const vdsp_mmap& request, bool unwritable);
-    Answer unmap_heap(Caller& caller, const vdsp_munmap& request);
-    Answer map_buffer(Caller& caller, const vdsp_mem_map& request, FileReference file, bool unwritable);
-    Answer unmap_buffer(Caller& caller, const vdsp_mem_unmap& request);
-    Answer dsp_info(Caller& caller, const vdsp_dsp_info& request);
-    Answer allocate(const vdsp_alloc_dma_buff& request);
-
-    KernelEnd unmap_on_dsp(Caller& caller, std::uint64_t address, std::uint64_t size);
-    KernelEnd unmap_on_dsp(Caller& caller, const MappingView& mapping);
-    std::expected<std::shared_ptr<HeapMemory>, int> make_heap(std::uint64_t size, std::uint32_t sid);
-    [[nodiscard]] const KernelProfile& profile() const noexcept { return channel_->profile(); }
-
-    const std::shared_ptr<DspChannel> channel_;
-    const std::uint32_t slot_;
-    const std::int32_t client_;
-    const bool secure_node_;
-    std::atomic<std::uint32_t> pd_ = 0; ///< 0 root, 1 user, 2 sensors
-    std::atomic<bool> created_ = false; ///< a PD was created through this file
+    const KernelProfile& profile_;
     std::shared_ptr<Arena> arena_;
-    Mappings mappings_;
-    std::mutex heaps_mutex_;
-    std::vector<std::shared_ptr<HeapMemory>> heaps_;       ///< of MMAP
-    std::vector<std::shared_ptr<HeapMemory>> init_memory_; ///< of PDs
 };
 
 /// The value that an ioctl returns for a DSP's result, KERNEL 1.11.6.
 Answer answer_of(std::int32_t result);
+
+/// The fd of an argument as it came with its request; false when its index leaves the fds.
+bool file_of(const vdsp_argument& argument, std::span<const UniqueFd> fds, FileReference& file);
 
 } // namespace fastrpc::vdsp

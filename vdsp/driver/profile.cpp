@@ -7,6 +7,20 @@ namespace fastrpc::vdsp {
 
 namespace {
 
+/// What both generations of the accel driver have in common.
+constexpr KernelProfile accel(KernelProfile profile) {
+    profile.accel = true;
+    profile.loses_heaps = false;
+    profile.guards_handle = false;
+    profile.pd_in_invoke = false;
+    profile.fd_lists = false;
+    profile.bounded = false;
+    profile.wakes_callers = false;
+    profile.frees_interrupted = true;
+    profile.gone_error = ENODEV;
+    return profile;
+}
+
 constexpr std::array profiles{
     KernelProfile{.name = "6.1",
                   .labels = Labels::four,
@@ -27,6 +41,8 @@ constexpr std::array profiles{
     KernelProfile{.name = "next", .wide_sid = true, .context_shift = 8},
     // The accel driver's module for the old nodes, KERNEL 2.6.
     KernelProfile{.name = "qda-shim", .wide_sid = true, .needs_admin = true, .attach_once = true, .strict_maps = true},
+    accel({.name = "qda-rfc", .next_vma = true, .gem_first = true, .negative_inline = true}),
+    accel({.name = "qda-v1"}),
 };
 
 } // namespace

@@ -1,10 +1,12 @@
-// Kernel profiles: what user space or the DSP can tell one version of the driver from another by (KERNEL 1.16, 2.6).
+// Kernel profiles: what user space or the DSP can tell one version of the driver from another by
+// (KERNEL 1.16, 2.3, 2.4, 2.6).
 //
 // The driver's code asks the profile wherever versions differ, and nowhere asks for a version.
 #pragma once
 
 #include "ipc/domain.hpp"
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -44,9 +46,21 @@ struct KernelProfile {
     bool needs_admin = false;    ///< attaches, static and signed PDs need CAP_SYS_ADMIN on both nodes (EPERM)
     bool attach_once = false;    ///< attach after create is refused; the DT gives the size of the remote heap
     bool strict_maps = false;    ///< no second MEM_MAP of one fd, no negative offset, no shell by bare pointer
+
+    // What the accel driver has of its own (KERNEL 2.4).
+    bool accel = false;
+    bool gem_first = false;         ///< the layouts of the RFC, whose fds are GEM handles; it alone can attach
+    bool negative_inline = false;   ///< every fd below 1 is none, and its handle arguments are written as buffers
+    bool guards_handle = true;      ///< INVOKE of handle 1 is refused
+    bool pd_in_invoke = true;       ///< the context word of an INVOKE names the PD
+    bool fd_lists = true;           ///< the fds that an answer names are given back
+    bool bounded = true;            ///< the driver's own calls are cut after 10 s, and no signal interrupts them
+    bool wakes_callers = true;      ///< at the end of a DSP; else callers wait on until a signal
+    bool frees_interrupted = false; ///< an interrupted call's context id is free at once, whatever the DSP does
+    int gone_error = EPIPE;         ///< of an ioctl when the DSP is gone
 };
 
-/// Null when no such profile exists. Names: 6.1, 6.12, 6.18, 7.1, next, qda-shim.
+/// Null when no such profile exists. Names: 6.1, 6.12, 6.18, 7.1, next, qda-shim; qda-rfc, qda-v1 of the accel driver.
 const KernelProfile* find_profile(std::string_view name) noexcept;
 /// "6.1, 6.12, ..." for messages.
 std::string profile_names();

@@ -40,17 +40,12 @@ Status parse_kernels(const std::string& name, const Json& value, SocDomain& doma
     domain.misc = nullptr;
     for (const Json& entry : list) {
         const auto kernel = entry.is_string() ? entry.get<std::string>() : std::string();
-        const bool accel = kernel == "qda-rfc" || kernel == "qda-v1";
         const KernelProfile* profile = find_profile(kernel);
-        if (!accel && profile == nullptr)
-            return bad(fmt::format("{}: unknown \"kernel\" {}; known: {}, qda-rfc, qda-v1", name, entry.dump(),
-                                   profile_names()));
-        if (accel ? !domain.accel.empty() : domain.misc != nullptr)
-            return bad(name + ": \"kernel\" names at most one misc and one accel driver");
-        if (accel)
-            domain.accel = kernel;
-        else
-            domain.misc = profile;
+        if (profile == nullptr)
+            return bad(fmt::format("{}: unknown \"kernel\" {}; known: {}", name, entry.dump(), profile_names()));
+        const KernelProfile*& driver = profile->accel ? domain.accel : domain.misc;
+        if (driver != nullptr) return bad(name + ": \"kernel\" names at most one misc and one accel driver");
+        driver = profile;
     }
     if (list.empty()) return bad(name + ": \"kernel\" names no driver");
     return {};

@@ -28,7 +28,7 @@ struct SocDomain {
     bool secure = true;       ///< false: device-tree says qcom,non-secure-domain
     std::map<std::uint32_t, std::uint32_t> attributes = {};
     const KernelProfile* misc = find_profile("6.12"); ///< null: no misc driver
-    std::string accel = {};                           ///< "qda-rfc", "qda-v1" or empty: no accel driver
+    const KernelProfile* accel = nullptr;             ///< null: no accel driver
     bool attach_check = false;  ///< ATTACH, ATTACH_SNS and CREATE_STATIC give EACCES on the plain node of a secure DSP
     bool old_firmware = false;  ///< DspConfig::old_firmware
     unsigned sid_position = 32; ///< 32, or 56 where the profile can (KERNEL 1.11.3)

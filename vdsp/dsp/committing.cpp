@@ -32,8 +32,8 @@ std::optional<Fault> GuestOs::fault_of(const WireRequest& request) {
     if (!is_kernels(request)) {
         const std::shared_lock lock(mutex_);
         const auto client = clients_.find(request.client);
-        if (client != clients_.end() && number < client->second.pds.size())
-            if (const Pd* target = client->second.pds[number]) pd = word_of(target->kind);
+        if (client != clients_.end())
+            if (const Pd* target = client->second.pd(request.context)) pd = word_of(target->kind);
     }
     return faults_.hit(pd, request.handle, Scalars{request.scalars}.method());
 }
@@ -96,8 +96,8 @@ std::shared_ptr<PdProcess> GuestOs::kernels_subject(const WireRequest& request) 
     }
     const std::shared_lock lock(mutex_);
     const auto client = id ? clients_.find(*id) : clients_.end();
-    if (client != clients_.end() && number < client->second.pds.size())
-        if (const Pd* pd = client->second.pds[number]) return pd->process;
+    if (client != clients_.end())
+        if (const Pd* pd = client->second.pd(request.context)) return pd->process;
     for (const auto& pd : pds_)
         if (number == 0 && pd->kind == PdKind::root) return pd->process;
     return nullptr;

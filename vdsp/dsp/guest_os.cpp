@@ -31,6 +31,13 @@ std::unique_ptr<DspHalf> make_dsp(DspConfig config, Machine& machine, sd_event*)
     return std::make_unique<GuestOs>(std::move(config), machine);
 }
 
+Pd* Client::pd(std::uint64_t context) const {
+    const std::uint64_t number = context & pd_mask;
+    if (number >= pds.size()) return nullptr;
+    if (number != root_number || pds[root_number] != nullptr) return pds[number];
+    return pds[user_number] != nullptr ? pds[user_number] : pds[sensors_number];
+}
+
 GuestOs::GuestOs(DspConfig config, Machine& machine) : config_(std::move(config)), machine_(machine) {
     if (!config_.faults.empty())
         if (const Status set = faults_.set(config_.faults); !set) throw std::invalid_argument(set.error().text);
@@ -75,9 +82,7 @@ Woken GuestOs::converse(const WireRequest& request, std::span<const int> disturb
 std::expected<GuestOs::Target, std::int32_t> GuestOs::route(const WireRequest& request) {
     std::shared_lock lock(mutex_);
     const auto client = clients_.find(request.client);
-    const std::uint64_t number = request.context & pd_mask;
-    const Pd* pd =
-        client != clients_.end() && number < client->second.pds.size() ? client->second.pds[number] : nullptr;
+    const Pd* pd = client != clients_.end() ? client->second.pd(request.context) : nullptr;
     if (pd == nullptr || pd->phase == PdPhase::crashed) return std::unexpected(aee::no_such);
     if (pd->phase == PdPhase::ending || pd->phase == PdPhase::left) return std::unexpected(aee::on_dsp(aee::bad_state));
     Target target{pd->process, client->second.serial};

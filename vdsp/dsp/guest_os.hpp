@@ -55,6 +55,10 @@ struct Client {
     std::array<Pd*, 3> pds{};              ///< by PD number
     std::set<std::uint32_t> sids;          ///< of the addresses that the kernel gave for it
     std::map<std::uint64_t, DspPage> maps; ///< by DSP address: MMAP and MEM_MAP
+
+    /// Whom a call with this context word is for. The accel driver puts no PD into a user's call (KERNEL 2.4): that one
+    /// is for the PD that the client has.
+    [[nodiscard]] Pd* pd(std::uint64_t context) const;
 };
 
 class GuestOs final : public DspHalf, public PdOwner {

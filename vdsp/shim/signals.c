@@ -85,6 +85,15 @@ static int effect(uint64_t pending) {
     return 0;
 }
 
+/* The same in a sandbox that does not let us ask: one that ends the call, if the program waits for such a one. */
+static int likely_effect(uint64_t blocked) {
+    bool restarts;
+    bool ends;
+    bool once;
+    tally(blocked, &restarts, &ends, &once);
+    return ends ? EINTR : ERESTART;
+}
+
 int shim_wait(int fd) {
     const uint64_t all = ~(uint64_t)0;
     for (;;) {
@@ -99,8 +108,9 @@ int shim_wait(int fd) {
             struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
             SHIM_CALL(SYS_ppoll, fds, 2, 0, 0, 0, 0);
             over = fds[0].revents != 0;
-            if (!over && SHIM_CALL(SYS_rt_sigpending, &pending, set_bytes, 0, 0, 0, 0) == 0)
-                result = effect(pending & watched);
+            if (!over)
+                result = SHIM_CALL(SYS_rt_sigpending, &pending, set_bytes, 0, 0, 0, 0) == 0 ? effect(pending & watched)
+                                                                                            : likely_effect(before);
             shim_close_raw(signals);
         }
         SHIM_CALL(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, set_bytes, 0, 0); /* here the handler runs */

@@ -118,6 +118,11 @@ void write_tables(const PayloadLayout& layout, std::span<const LayoutArgument> a
         store<std::uint32_t>(payload, 16 * count + 8 * i, argument.length != 0 ? 1 : 0);
         store(payload, 16 * count + 8 * i + 4, static_cast<std::uint32_t>(i));
         if (i >= layout.placements.size()) {
+            if (argument.plain) {
+                store(payload, entry, argument.pointer);
+                store(payload, entry + 8, argument.length);
+                continue;
+            }
             store(payload, entry, argument.fd);
             store(payload, entry + 4, static_cast<std::uint32_t>(argument.pointer));
             store(payload, entry + 8, static_cast<std::uint32_t>(argument.length));

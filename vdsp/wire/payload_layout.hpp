@@ -21,6 +21,7 @@ struct LayoutArgument {
     std::uint64_t pointer = 0;  ///< caller's address; handles: the offset, of which the low 32 bits are sent
     std::uint64_t length = 0;   ///< bytes
     std::int32_t fd = -1;       ///< as the caller gave it; sent verbatim in handle entries
+    bool plain = false;         ///< handles: written as {pointer, length}, as the accel driver's RFC does (KERNEL 2.4)
     bool mapped = false;        ///< by a dma-buf; never with length 0
     std::uint64_t dma = 0;      ///< mapped: DMA address of the mapping, SID included
     std::uint64_t dma_size = 0; ///< mapped: bytes of the whole dma-buf, which handle entries carry

@@ -96,7 +96,7 @@ protected:
 };
 
 TEST_F(Directory, shows_nodes_states_and_the_device_tree) {
-    start({.domains = {{.domain = Domain::adsp}, {.domain = Domain::cdsp, .accel = "qda-v1"}}});
+    start({.domains = {{.domain = Domain::adsp}, {.domain = Domain::cdsp, .accel = find_profile("qda-v1")}}});
     const mode_t before = ::umask(0077);
     {
         const auto directory = DeviceDirectory::make(path, *driver);

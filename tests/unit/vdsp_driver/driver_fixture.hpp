@@ -182,9 +182,11 @@ protected:
     Running start_ioctl(const std::shared_ptr<OpenFile>& file, std::uint32_t code, const T& request,
                         const UniqueFd* given = nullptr, std::uint64_t vma = VDSP_NO_VMA, std::uint32_t flags = 0) {
         std::vector<std::byte> body;
-        if (code != VDSP_INIT_ATTACH && code != VDSP_INIT_ATTACH_SNS) append(body, &request, sizeof request);
+        if (code != VDSP_INIT_ATTACH && code != VDSP_INIT_ATTACH_SNS && code != VDSP_QDA_INIT_ATTACH)
+            append(body, &request, sizeof request);
         std::vector<UniqueFd> fds;
-        if (code == VDSP_MEM_MAP || code == VDSP_INIT_CREATE) {
+        const bool creates = code == VDSP_INIT_CREATE || code == VDSP_QDA_INIT_CREATE;
+        if (creates || code == VDSP_MEM_MAP || code == VDSP_QDA_MAP || code == VDSP_DRM_PRIME_FD_TO_HANDLE) {
             vdsp_argument argument{.vma_start = vma, .fd_index = vdsp_fd_bad};
             if (given != nullptr) {
                 fds.emplace_back(::dup(given->get()));
@@ -192,7 +194,7 @@ protected:
             }
             append(body, &argument, sizeof argument);
             const char comm[16] = "worker";
-            if (code == VDSP_INIT_CREATE) append(body, comm, sizeof comm);
+            if (creates) append(body, comm, sizeof comm);
         }
         if (code == VDSP_INIT_CREATE_STATIC) append(body, "audiopd", 7);
         return request_of(file, {.op = vdsp_op_ioctl, .code = code, .flags = flags}, std::move(body), std::move(fds));

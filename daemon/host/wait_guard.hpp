@@ -1,4 +1,5 @@
-// Bounds an init on drivers that wait for the DSP without end (QDA, KERNEL 2.4), as misc itself does after 10 s.
+// Bounds waits on drivers that wait for the DSP without end (QDA, KERNEL 2.4): an init, as misc itself does after 10 s,
+// and the end of a session.
 #pragma once
 
 #include "daemon/device/device.hpp"
@@ -10,10 +11,10 @@
 
 namespace fastrpc::daemon {
 
-class InitGuard {
+class WaitGuard {
 public:
     /// The device is of no use once `limit` has passed.
-    explicit InitGuard(Device& device, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+    explicit WaitGuard(Device& device, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
         if (device.facts().wakes_callers) return;
         thread_ = std::thread([this, &device, limit] {
             std::unique_lock lock(mutex_);
@@ -24,7 +25,7 @@ public:
             }
         });
     }
-    ~InitGuard() {
+    ~WaitGuard() {
         {
             const std::scoped_lock lock(mutex_);
             over_ = true;
@@ -32,8 +33,8 @@ public:
         }
         if (thread_.joinable()) thread_.join();
     }
-    InitGuard(const InitGuard&) = delete;
-    InitGuard& operator=(const InitGuard&) = delete;
+    WaitGuard(const WaitGuard&) = delete;
+    WaitGuard& operator=(const WaitGuard&) = delete;
 
 private:
     std::mutex mutex_;
