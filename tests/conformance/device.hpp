@@ -27,7 +27,7 @@ inline vdsp_invoke_arg arg(const void* data, std::uint64_t length, int fd = -1, 
 
 int raw_invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::span<const vdsp_invoke_arg> arguments);
 
-/// A control call (script.hpp) with at most one input and one output.
+/// A control call (script.hpp) with at most one input and one output. Waits up to 5 s for a free context id.
 int control(int file, Control method, std::span<const std::byte> input = {}, std::span<std::byte> output = {});
 template<class T>
 int control_with(int file, Control method, const T& input) {

@@ -52,27 +52,28 @@ bool begin_log(const std::string& domain, double limit) {
     return false;
 }
 
+/// Fetches the log, from a DSP that may still be booting, or that takes its contexts back by a crash of its own.
 std::vector<std::string> end_log(const std::string& domain, const Facts& facts, bool ids) {
     std::vector<std::string> texts;
-    int file = -1;
-    for (const double end = now() + 5; file < 0 && now() < end;) { // the DSP may still be booting
-        file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
-        if (file < 0) ::usleep(2000);
-    }
-    if (file < 0) return {"NO LOG: " + errno_name(errno)};
     std::vector<std::byte> fetched(fetch_bytes);
-    for (;;) {
-        const int rc = control(file, Control::fetch, {}, fetched);
-        if (rc != 0) {
-            texts.push_back(rc == -1 && errno == ENOSPC ? "NO LOG: contexts are used up" : "NO LOG");
+    const double end = now() + 15;
+    int file = -1;
+    for (FetchHead head{.records = 1, .left = 1}; head.left != 0 && head.records != 0;) {
+        if (file < 0) file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
+        if (file >= 0 && control(file, Control::fetch, {}, fetched) == 0) {
+            std::memcpy(&head, fetched.data(), sizeof head);
+            for (std::string& text : wire_texts(fetched, facts, ids)) texts.push_back(std::move(text));
+            continue;
+        }
+        if (now() > end) {
+            texts.push_back("NO LOG: " + errno_name(errno));
             break;
         }
-        FetchHead head;
-        std::memcpy(&head, fetched.data(), sizeof head);
-        for (std::string& text : wire_texts(fetched, facts, ids)) texts.push_back(std::move(text));
-        if (head.left == 0 || head.records == 0) break;
+        if (file >= 0) ::close(file);
+        file = -1;
+        ::usleep(2000);
     }
-    ::close(file);
+    if (file >= 0) ::close(file);
     return texts;
 }
 
@@ -82,7 +83,7 @@ bool restart(const std::string& domain) {
     const int rc = control_with(file, Control::crash, CrashOrder{.down_ms = down_ms});
     const bool gone = rc == -1 && errno == EPIPE;
     ::close(file);
-    return (gone || (rc == -1 && errno == ENOSPC)) && begin_log(domain, 10);
+    return gone && begin_log(domain, 10);
 }
 
 /// Messages that are the same text again and again are one text with their count.
@@ -155,7 +156,7 @@ Report carry_out(const Case& what) {
     }
     ::setpgid(pid, pid);
     ::close(ends[1]);
-    const double end = now() + (what.slow ? 60 : 15);
+    const double end = now() + (what.slow ? 120 : 60);
     std::string pending;
     bool late = false;
     for (;;) {

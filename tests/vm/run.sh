@@ -10,7 +10,7 @@ set -euo pipefail
 work=$(readlink -m "$1") native=$(readlink -f "$2") update=${3:-}
 here=$(dirname "$(readlink -f "$0")")
 source=$(readlink -f "$here/../..")
-limit=300 # seconds for the guest; it needs far less
+limit=600 # seconds for the guest; it needs far less, on a machine that has nothing else to do
 
 say() { printf '== %s\n' "$*"; }
 umask 022
