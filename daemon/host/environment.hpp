@@ -22,7 +22,7 @@ struct HostEnvironment {
     std::function<Result<bool>()> keep_init_privilege;
     /// Right after the init, on every thread that has had the privilege; before anything else where none is needed.
     std::function<Status()> drop_privileges;
-    /// News of nodes, from before the device is opened.
+    /// News of nodes, from the moment of the call. Asked for before a PD's init, where somebody needs them.
     std::function<Result<std::unique_ptr<discovery::Watcher>>()> watch_nodes;
     /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart.
     std::function<Status(bool may_open)> enter_sandbox;

@@ -9,6 +9,7 @@
 #include "daemon/host/shell.hpp"
 #include "daemon/host/wait_guard.hpp"
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <fmt/core.h>
@@ -142,21 +143,20 @@ Status take_privileges(PdKind kind, const HostEnvironment& environment) {
 }
 
 Status open_device(Session& session, const HostEnvironment& environment) {
-    Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes(); // before: no removal is missed
     Result<std::unique_ptr<Device>> device =
         environment.open_device(session.start.domain, session.start.kind, session.start.grant.trusted);
     if (!device) return std::unexpected(device.error());
     session.device = std::move(*device);
+    // A watcher that nobody needs is not for free: to close one waits for the kernel, for seconds on a busy machine.
     if (session.device->facts().wakes_callers) return {};
+    // Before the init, which fails on a node that went in between: so no removal is missed.
+    Result<std::unique_ptr<discovery::Watcher>> nodes = environment.watch_nodes();
     if (!nodes) return std::unexpected(nodes.error());
-    // The node may have come after the first look. Who it belongs to can be found out now, but not from the sandbox;
-    // and of a node that nobody knows, nobody would hear that it goes.
-    const Result<std::vector<discovery::NodeEvent>> news = (*nodes)->dispatch();
-    if (!news) return std::unexpected(news.error());
-    for (const discovery::NodeEvent& event : *news)
-        if (event.kind == discovery::NodeEvent::Kind::removed && event.node.path == session.device->node())
-            return fail(ErrorKind::offline, session.device->node() + " is gone again: the DSP restarts; try again",
-                        ENODEV);
+    // Of a node that the watcher does not know, nobody would hear that it goes.
+    const std::string& node = session.device->node();
+    const auto known = (*nodes)->nodes(session.start.domain);
+    if (std::ranges::find(known, node, &discovery::Node::path) == known.end())
+        return fail(ErrorKind::offline, node + " is gone again: the DSP restarts; try again", ENODEV);
     session.nodes = std::move(*nodes);
     return {};
 }

@@ -1,8 +1,8 @@
 // fastrpc-storm: a client that never gives up. It opens a session, calls from N threads until every thread has failed,
 // says what each was told and when, and starts over, until stdin ends.
 //
-// Prints lines of JSON: {"ready": true} when every thread has made a call; {"lost": [{"code", "name", "at_us"}, ...]}
-// (CLOCK_MONOTONIC) when all have failed; {"opens", "refused", "mixed"} at the end.
+// Prints lines of JSON: {"ready": true} when every thread has made a call; {"lost": [{"code", "name", "text", "at_us"},
+// ...]} (CLOCK_MONOTONIC) when all have failed; {"opens", "refused", "mixed"} at the end.
 #include "client/fastrpc.hpp"
 
 #include <CLI/CLI.hpp>
@@ -28,6 +28,7 @@ constexpr unsigned echo_method = 2;
 struct Loss {
     int code = 0;
     std::string name;
+    std::string text;
     std::int64_t at_us = 0;
 };
 
@@ -53,7 +54,8 @@ Loss call_until_lost(const Module& module, std::uint32_t seed, std::atomic<unsig
     for (std::uint32_t n = 0; !stop; ++n) {
         std::array<std::uint32_t, 8> in{seed, n}, out{};
         if (const Error error = module.invoke(echo_method, {argument(in)}, {argument(out)})) {
-            Loss loss{error.code(), error.name(), now_us()};
+            const std::int64_t at_us = now_us();
+            Loss loss{error.code(), error.name(), error.text(), at_us};
             if (std::exchange(first, false)) ++started;
             return loss;
         }
@@ -107,7 +109,8 @@ int main(int argc, char** argv) {
         watch.join();
         json lost = json::array();
         for (const Loss& loss : losses)
-            if (loss.code != 0) lost.push_back({{"code", loss.code}, {"name", loss.name}, {"at_us", loss.at_us}});
+            if (loss.code != 0)
+                lost.push_back({{"code", loss.code}, {"name", loss.name}, {"text", loss.text}, {"at_us", loss.at_us}});
         if (!lost.empty()) say({{"lost", lost}});
     }
     say({{"opens", opens}, {"refused", refused}, {"mixed", mixed.load()}});

@@ -178,7 +178,7 @@ Status Stack::prepare() {
         fs::create_directory(directory_ / name);
         ::chmod((directory_ / name).c_str(), 0755);
     }
-    if (const Status done = own(directory_ / "soc", host_user, 0750); !done) return done;
+    if (const Status done = own(directory_ / "soc", host_user, options_.watched ? 0751 : 0750); !done) return done;
     if (const Status done = own(directory_ / "host", host_user, 0711); !done) return done;
     if (options_.with_policy)
         for (const auto& entry : fs::directory_iterator(options_.policy)) {
@@ -295,6 +295,7 @@ Status Stack::start_fastrpcd() {
                 .environment = client_environment(),
                 .user = broker_user,
                 .listen_fd = control_.get()};
+    if (options_.watched) what.command.insert(what.command.end(), {"--device-root", vdsp_socket().string() + ".d"});
     what.environment["NOTIFY_SOCKET"] = "@" + name;
     auto process = launch(std::move(what));
     if (!process) return std::unexpected(process.error());

@@ -43,6 +43,7 @@ struct Options {
     bool root_hosts = true;
     unsigned latency_us = 0; ///< DSP time added to each call of a module
     bool quiet = false;      ///< logs only into log()
+    bool watched = false;    ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 
 class Stack {

@@ -24,6 +24,7 @@ Json status_of(const DspDomain& domain) {
                 {"generation", domain.generation()},
                 {"state", to_string(domain.state())},
                 {"restarts", domain.restarts()},
+                {"down_at_us", domain.down_at_us()},
                 {"slots", domain.slots()},
                 {"zombies", domain.zombies()},
                 {"slots_used", 0},

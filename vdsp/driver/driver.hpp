@@ -41,8 +41,8 @@ public:
     /// Every DSP dies for good: every call ends at once.
     void shut_down();
 
-    /// One JSON object: {"domains": [{name, kernel, generation, state, restarts, slots, slots_used, files, zombies,
-    /// contexts_used, contexts_abandoned, windows, dsp}], "buffers", "fatal": [text]}.
+    /// One JSON object: {"domains": [{name, kernel, generation, state, restarts, down_at_us, slots, slots_used, files,
+    /// zombies, contexts_used, contexts_abandoned, windows, dsp}], "buffers", "fatal": [text]}.
     std::string status();
 
 private:

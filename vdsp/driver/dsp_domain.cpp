@@ -9,6 +9,15 @@
 
 namespace fastrpc::vdsp {
 
+namespace {
+
+std::uint64_t now_us() {
+    using namespace std::chrono;
+    return static_cast<std::uint64_t>(duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count());
+}
+
+} // namespace
+
 std::string_view to_string(DspState state) noexcept {
     switch (state) {
     case DspState::running:
@@ -68,6 +77,7 @@ void DspDomain::down(DspState why, std::optional<std::chrono::milliseconds> for_
         std::erase_if(past_, [](const auto& life) { return life.expired(); });
         past_.push_back(dead);
         ++restarts_;
+        down_at_us_ = now_us();
         dead->die([this, dead] {
             dying_ = false;
             try_again();

@@ -51,6 +51,8 @@ public:
     [[nodiscard]] std::uint32_t slots() const noexcept { return slots_; }
     [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
     [[nodiscard]] std::uint64_t restarts() const noexcept { return restarts_; }
+    /// CLOCK_MONOTONIC in microseconds when it went down last, before anybody was told; 0 = never.
+    [[nodiscard]] std::uint64_t down_at_us() const noexcept { return down_at_us_; }
     /// Open files of earlier lives.
     [[nodiscard]] std::size_t zombies() const;
 
@@ -70,6 +72,7 @@ private:
     DspState state_ = DspState::offline;
     std::uint32_t generation_ = 0;
     std::uint64_t restarts_ = 0;
+    std::uint64_t down_at_us_ = 0;
     bool wanted_ = true; ///< it is to boot when nothing is in the way
     bool dying_ = false; ///< the last life is not over yet
     bool shut_down_ = false;

@@ -142,6 +142,7 @@ TEST_F(NodesOfSessions, a_removed_accel_node_ends_the_session_and_its_sleeping_c
     dsp.node = machine.dev("accel/accel0");
     machine.add_accel(0, "cdsp");
     EXPECT_EQ(start_ready().backend, "accel");
+    EXPECT_EQ(watchers, 1);
     auto [lane, module] = open_calling();
     dsp.method = [this](std::uint32_t, Scalars, std::span<const Argument>) { return dsp.hang(); };
     lane.send(op(LaneOp::invoke), InvokeBuilder(module, Scalars::make(5, 0, 0)).payload());
@@ -154,6 +155,25 @@ TEST_F(NodesOfSessions, a_removed_accel_node_ends_the_session_and_its_sleeping_c
     ASSERT_TRUE(answer);
     EXPECT_EQ(read_as<InvokeReply>(answer->payload).os_error, ENODEV);
     EXPECT_EQ(bye().lost_contexts, 0U);
+}
+
+TEST_F(NodesOfSessions, nodes_are_not_watched_where_the_driver_wakes_its_callers) {
+    // The end of a watcher waits for the kernel: at its start a session has no time for that.
+    start_ready();
+    EXPECT_EQ(watchers, 0);
+}
+
+TEST_F(NodesOfSessions, an_accel_node_that_went_before_it_was_watched_starts_no_pd) {
+    dsp.facts = accel_facts();
+    dsp.node = machine.dev("accel/accel0"); // opened, and gone since
+    start();
+    const Result<Frame> frame = control->receive();
+    ASSERT_TRUE(frame);
+    const auto failed = decode<FailedMessage>(frame->payload);
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->kind, ErrorKind::offline);
+    EXPECT_NE(failed->text.find("the DSP restarts"), std::string::npos) << failed->text;
+    EXPECT_TRUE(dsp.init.empty());
 }
 
 TEST_F(NodesOfSessions, a_session_that_dies_inside_the_dsp_says_how_many_contexts_it_takes_along) {

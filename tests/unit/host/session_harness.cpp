@@ -129,6 +129,8 @@ SessionHarness::SessionHarness() {
         return {};
     };
     environment.watch_nodes = [this] {
+        EXPECT_TRUE(dsp.init.empty()) << "a node that goes after the init would not be noticed";
+        ++watchers;
         return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
     };
     environment.enter_sandbox = [this](bool may_open) -> Status {

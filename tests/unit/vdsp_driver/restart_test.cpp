@@ -170,7 +170,6 @@ TEST_F(Restart, storms_end_every_call_and_leak_nothing) {
                 20, Scalars::make(2, 1, 1),
                 {{.pointer = 4096, .length = 5, .data = std::vector<std::byte>(5)}, {.pointer = 8192, .length = 5}},
                 none);
-            Caller caller(-1);
             while (!stop) {
                 std::shared_ptr<DeviceFile> mine;
                 {
@@ -178,6 +177,7 @@ TEST_F(Restart, storms_end_every_call_and_leak_nothing) {
                     if (auto opened = driver->open("fastrpc-cdsp")) mine = *opened;
                 }
                 if (!mine) continue;
+                Caller caller(-1); // of this file alone: it keeps a payload, which is memory of the file's DSP
                 const vdsp_request header{.op = vdsp_op_invoke, .body = body.size()};
                 for (int calls = 0; calls < 50; ++calls) {
                     Answer answer;
@@ -188,7 +188,6 @@ TEST_F(Restart, storms_end_every_call_and_leak_nothing) {
                     if (answer.result != 0) break;
                     ++served;
                 }
-                caller.call.payload = {}; // of the file that ends now
                 mine->close(caller);
             }
         });
