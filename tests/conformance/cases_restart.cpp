@@ -5,7 +5,6 @@
 // kernel may crash (KERNEL 1.15).
 #include "run.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <thread>
 #include <unistd.h>
@@ -24,7 +23,7 @@ void crash(Run& run, int file, std::uint32_t down_ms = 60, const std::string& na
 /// The first file of the DSP that is back.
 int reopen(Run& run, const std::string& node = "cdsp") {
     for (int tries = 0; tries < 5000; ++tries) {
-        const int file = ::open(node_path(node).c_str(), O_RDWR | O_CLOEXEC);
+        const int file = open_node(node);
         const std::uint32_t any = service;
         std::uint32_t count = 0;
         if (file >= 0 && control(file, Control::seen, std::as_bytes(std::span(&any, 1)),
@@ -39,7 +38,7 @@ int reopen(Run& run, const std::string& node = "cdsp") {
 /// Waits until the node is gone.
 void gone(Run& run, const std::string& node) {
     for (int tries = 0; tries < 5000; ++tries) {
-        const int file = ::open(node_path(node).c_str(), O_RDWR | O_CLOEXEC);
+        const int file = open_node(node);
         if (file < 0 && errno == ENOENT) return;
         if (file >= 0) ::close(file);
         ::usleep(1000);
@@ -174,7 +173,7 @@ void add_restart_cases(Cases& cases) {
                          const int file = run.open("cdsp");
                          for (int i = 0; i < 7; ++i) raw_invoke(file, service, sc(2), {});
                          crash(run, file);
-                         const int fresh = ::open(node_path("cdsp").c_str(), O_RDWR | O_CLOEXEC);
+                         const int fresh = open_node("cdsp");
                          if (fresh >= 0) ::close(fresh);
                          run.invoke(reopen(run), service, sc(2), {});
                      }});

@@ -1,13 +1,30 @@
 #include "device.hpp"
 
 #include <cerrno>
+#include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace fastrpc::conformance {
 
 std::string node_path(const std::string& name) {
     return "/dev/fastrpc-" + name;
+}
+
+int open_node(const std::string& name, int flags) {
+    constexpr long settled_ms = 50;
+    const std::string path = node_path(name);
+    struct stat status {};
+    timespec now{};
+    if (::stat(path.c_str(), &status) == 0 && ::clock_gettime(CLOCK_REALTIME, &now) == 0) {
+        const long age_ms =
+            (now.tv_sec - status.st_ctim.tv_sec) * 1000 + (now.tv_nsec - status.st_ctim.tv_nsec) / 1'000'000;
+        if (age_ms >= 0 && age_ms < settled_ms) ::usleep(static_cast<useconds_t>(settled_ms - age_ms) * 1000);
+    }
+    errno = 0;
+    return ::open(path.c_str(), flags);
 }
 
 int raw_invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::span<const vdsp_invoke_arg> arguments) {

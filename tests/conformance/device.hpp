@@ -15,6 +15,10 @@ namespace fastrpc::conformance {
 /// "/dev/fastrpc-<name>".
 std::string node_path(const std::string& name);
 
+/// open(2), not before the node is some time old: the real driver makes its nodes known before it is ready for an open
+/// (KERNEL 1.1).
+int open_node(const std::string& name, int flags = 02000002 /* O_RDWR | O_CLOEXEC */);
+
 /// Method, inputs, outputs, input handles, output handles.
 constexpr std::uint32_t sc(unsigned method, unsigned in = 0, unsigned out = 0, unsigned in_handles = 0,
                            unsigned out_handles = 0) {

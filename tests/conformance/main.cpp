@@ -34,14 +34,14 @@ double now() {
 
 /// The node that the runner itself uses.
 std::string runner_node(const std::string& domain) {
-    return node_path(domain == "sdsp" || domain == "cdsp1" ? domain : domain + "-secure");
+    return domain == "sdsp" || domain == "cdsp1" ? domain : domain + "-secure";
 }
 
 /// Opens the domain's node and starts a new log; false when that does not work within `limit` seconds.
 bool begin_log(const std::string& domain, double limit) {
     const double end = now() + limit;
     do {
-        const int file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
+        const int file = open_node(runner_node(domain));
         if (file >= 0) {
             const bool good = control(file, Control::reset) == 0;
             ::close(file);
@@ -59,7 +59,7 @@ std::vector<std::string> end_log(const std::string& domain, const Facts& facts, 
     const double end = now() + 15;
     int file = -1;
     for (FetchHead head{.records = 1, .left = 1}; head.left != 0 && head.records != 0;) {
-        if (file < 0) file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
+        if (file < 0) file = open_node(runner_node(domain));
         if (file >= 0 && control(file, Control::fetch, {}, fetched) == 0) {
             std::memcpy(&head, fetched.data(), sizeof head);
             for (std::string& text : wire_texts(fetched, facts, ids)) texts.push_back(std::move(text));
@@ -78,7 +78,7 @@ std::vector<std::string> end_log(const std::string& domain, const Facts& facts, 
 }
 
 bool restart(const std::string& domain) {
-    const int file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
+    const int file = open_node(runner_node(domain));
     if (file < 0) return false;
     const int rc = control_with(file, Control::crash, CrashOrder{.down_ms = down_ms});
     const bool gone = rc == -1 && errno == EPIPE;

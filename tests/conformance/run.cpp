@@ -71,7 +71,7 @@ void Run::give_up(const std::string& why) {
 
 int Run::open(const std::string& node, const std::string& name, int flags) {
     errno = 0;
-    const int file = ::open(node_path(node).c_str(), flags);
+    const int file = open_node(node, flags);
     const int error = errno;
     if (!name.empty()) {
         errno = error;
