@@ -1,9 +1,10 @@
 // A DSP that dies and comes back: calls under way, files of before, nodes, caches (KERNEL 1.15).
 //
-// No buffer of ALLOC_DMA_BUFF lives through a restart here: releasing it afterwards can crash the real kernel.
+// No memory of the driver lives through a restart here, and no file of before is asked what the driver has to complain
+// of (an address that is not mapped, flags that it does not know): both touch devices that are gone, and the real
+// kernel may crash (KERNEL 1.15).
 #include "run.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <thread>
 #include <unistd.h>
@@ -22,7 +23,7 @@ void crash(Run& run, int file, std::uint32_t down_ms = 60, const std::string& na
 /// The first file of the DSP that is back.
 int reopen(Run& run, const std::string& node = "cdsp") {
     for (int tries = 0; tries < 5000; ++tries) {
-        const int file = ::open(node_path(node).c_str(), O_RDWR | O_CLOEXEC);
+        const int file = open_node(node);
         const std::uint32_t any = service;
         std::uint32_t count = 0;
         if (file >= 0 && control(file, Control::seen, std::as_bytes(std::span(&any, 1)),
@@ -37,7 +38,7 @@ int reopen(Run& run, const std::string& node = "cdsp") {
 /// Waits until the node is gone.
 void gone(Run& run, const std::string& node) {
     for (int tries = 0; tries < 5000; ++tries) {
-        const int file = ::open(node_path(node).c_str(), O_RDWR | O_CLOEXEC);
+        const int file = open_node(node);
         if (file < 0 && errno == ENOENT) return;
         if (file >= 0) ::close(file);
         ::usleep(1000);
@@ -57,10 +58,6 @@ void use_zombie(Run& run, int file) {
     run.raw_ioctl(file, 0x0000524D, nullptr, "unknown");
     run.create(file, 0, Buffer{.fd = -1}, 4096, "create-signed");
     run.create(file, 8, Buffer{.fd = -1}, (2U << 20) + 1, "create-long");
-    run.mem_unmap(file, -1, 0x1234);
-    run.unmap_heap(file, 0x1234, 4096);
-    std::uint64_t address = 0;
-    run.map_heap(file, 4096, address, 5, "mmap-bad-flags");
     vdsp_dsp_info info{.domain = 3, .attribute_id = 300, .capability = 0, .reserved = {}};
     run.ioctl(file, VDSP_GET_DSP_INFO, info, "info-300");
     pollfd watched{.fd = file, .events = POLLIN | POLLOUT, .revents = 0};
@@ -176,7 +173,7 @@ void add_restart_cases(Cases& cases) {
                          const int file = run.open("cdsp");
                          for (int i = 0; i < 7; ++i) raw_invoke(file, service, sc(2), {});
                          crash(run, file);
-                         const int fresh = ::open(node_path("cdsp").c_str(), O_RDWR | O_CLOEXEC);
+                         const int fresh = open_node("cdsp");
                          if (fresh >= 0) ::close(fresh);
                          run.invoke(reopen(run), service, sc(2), {});
                      }});
@@ -190,15 +187,6 @@ void add_restart_cases(Cases& cases) {
                              run.ioctl(reopen(run), VDSP_GET_DSP_INFO, info, "after");
                          },
                      .fresh = true});
-    cases.push_back({"restart/heap-of-before", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         std::uint64_t address = 0;
-                         run.map_heap(file, 8192, address);
-                         crash(run, file);
-                         const int fresh = reopen(run);
-                         run.unmap_heap(file, address, 8192, "by-the-zombie");
-                         run.unmap_heap(fresh, address, 8192, "by-the-new-file");
-                     }});
     cases.push_back({"restart/close-zombie-sends-nothing", [](Run& run) {
                          const int file = run.open("cdsp");
                          run.attach(file);

@@ -15,6 +15,10 @@ namespace fastrpc::conformance {
 /// "/dev/fastrpc-<name>".
 std::string node_path(const std::string& name);
 
+/// open(2), not before the node is some time old: the real driver makes its nodes known before it is ready for an open
+/// (KERNEL 1.1).
+int open_node(const std::string& name, int flags = 02000002 /* O_RDWR | O_CLOEXEC */);
+
 /// Method, inputs, outputs, input handles, output handles.
 constexpr std::uint32_t sc(unsigned method, unsigned in = 0, unsigned out = 0, unsigned in_handles = 0,
                            unsigned out_handles = 0) {
@@ -27,7 +31,7 @@ inline vdsp_invoke_arg arg(const void* data, std::uint64_t length, int fd = -1, 
 
 int raw_invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::span<const vdsp_invoke_arg> arguments);
 
-/// A control call (script.hpp) with at most one input and one output.
+/// A control call (script.hpp) with at most one input and one output. Waits up to 5 s for a free context id.
 int control(int file, Control method, std::span<const std::byte> input = {}, std::span<std::byte> output = {});
 template<class T>
 int control_with(int file, Control method, const T& input) {

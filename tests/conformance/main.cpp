@@ -34,14 +34,14 @@ double now() {
 
 /// The node that the runner itself uses.
 std::string runner_node(const std::string& domain) {
-    return node_path(domain == "sdsp" || domain == "cdsp1" ? domain : domain + "-secure");
+    return domain == "sdsp" || domain == "cdsp1" ? domain : domain + "-secure";
 }
 
 /// Opens the domain's node and starts a new log; false when that does not work within `limit` seconds.
 bool begin_log(const std::string& domain, double limit) {
     const double end = now() + limit;
     do {
-        const int file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
+        const int file = open_node(runner_node(domain));
         if (file >= 0) {
             const bool good = control(file, Control::reset) == 0;
             ::close(file);
@@ -52,37 +52,50 @@ bool begin_log(const std::string& domain, double limit) {
     return false;
 }
 
-std::vector<std::string> end_log(const std::string& domain, const Facts& facts) {
+/// Fetches the log, from a DSP that may still be booting, or that takes its contexts back by a crash of its own.
+std::vector<std::string> end_log(const std::string& domain, const Facts& facts, bool ids) {
     std::vector<std::string> texts;
-    int file = -1;
-    for (const double end = now() + 5; file < 0 && now() < end;) { // the DSP may still be booting
-        file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
-        if (file < 0) ::usleep(2000);
-    }
-    if (file < 0) return {"NO LOG: " + errno_name(errno)};
     std::vector<std::byte> fetched(fetch_bytes);
-    for (;;) {
-        const int rc = control(file, Control::fetch, {}, fetched);
-        if (rc != 0) {
-            texts.push_back(rc == -1 && errno == ENOSPC ? "NO LOG: contexts are used up" : "NO LOG");
+    const double end = now() + 15;
+    int file = -1;
+    for (FetchHead head{.records = 1, .left = 1}; head.left != 0 && head.records != 0;) {
+        if (file < 0) file = open_node(runner_node(domain));
+        if (file >= 0 && control(file, Control::fetch, {}, fetched) == 0) {
+            std::memcpy(&head, fetched.data(), sizeof head);
+            for (std::string& text : wire_texts(fetched, facts, ids)) texts.push_back(std::move(text));
+            continue;
+        }
+        if (now() > end) {
+            texts.push_back("NO LOG: " + errno_name(errno));
             break;
         }
-        FetchHead head;
-        std::memcpy(&head, fetched.data(), sizeof head);
-        for (std::string& text : wire_texts(fetched, facts)) texts.push_back(std::move(text));
-        if (head.left == 0 || head.records == 0) break;
+        if (file >= 0) ::close(file);
+        file = -1;
+        ::usleep(2000);
     }
-    ::close(file);
+    if (file >= 0) ::close(file);
     return texts;
 }
 
 bool restart(const std::string& domain) {
-    const int file = ::open(runner_node(domain).c_str(), O_RDWR | O_CLOEXEC);
+    const int file = open_node(runner_node(domain));
     if (file < 0) return false;
     const int rc = control_with(file, Control::crash, CrashOrder{.down_ms = down_ms});
     const bool gone = rc == -1 && errno == EPIPE;
     ::close(file);
-    return (gone || (rc == -1 && errno == ENOSPC)) && begin_log(domain, 10);
+    return gone && begin_log(domain, 10);
+}
+
+/// Messages that are the same text again and again are one text with their count.
+std::vector<std::string> counted(const std::vector<std::string>& texts) {
+    std::vector<std::string> short_list;
+    for (std::size_t i = 0; i < texts.size();) {
+        std::size_t same = i + 1;
+        while (same < texts.size() && texts[same] == texts[i]) ++same;
+        short_list.push_back(same - i < 3 ? texts[i] : print("%zu times: ", same - i) + texts[i]);
+        i = same - i < 3 ? i + 1 : same;
+    }
+    return short_list;
 }
 
 std::string joined(const std::vector<std::string>& parts, const char* separator) {
@@ -138,11 +151,12 @@ Report carry_out(const Case& what) {
         Run run(ends[1]);
         what.body(run);
         wait_for_threads();
+        run.close_all();
         ::_exit(0);
     }
     ::setpgid(pid, pid);
     ::close(ends[1]);
-    const double end = now() + (what.slow ? 60 : 15);
+    const double end = now() + (what.slow ? 120 : 60);
     std::string pending;
     bool late = false;
     for (;;) {
@@ -179,19 +193,27 @@ std::string quoted(const std::string& text) {
     return out + "\"";
 }
 
+/// What the kernel complains of belongs to the case whose name stands before it in its log.
+void tell_kernel(const std::string& name) {
+    static const int log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+    if (log < 0) return;
+    const std::string text = "<6>conformance: " + name;
+    (void)!::write(log, text.data(), text.size());
+}
+
 bool run_case(const Case& what, bool json) {
     const bool ready = what.fresh ? restart(what.domain) : begin_log(what.domain, 10);
     Report report;
     std::vector<std::string> wire;
     if (ready) {
         report = carry_out(what);
-        wire = end_log(what.domain, report.facts);
+        wire = end_log(what.domain, report.facts, what.ordered || report.facts.threads.size() <= 1);
     } else {
         report.results.emplace_back("THE DSP DOES NOT ANSWER");
     }
     const bool well = !what.spoils || restart(what.domain);
     if (!well) wire.emplace_back("NO RESTART");
-    const std::string columns[] = {joined(report.results, " "), joined(report.outputs, " "), joined(wire, "; ")};
+    const std::string columns[] = {joined(report.results, " "), joined(report.outputs, " "), joined(counted(wire), "; ")};
     if (json)
         std::printf("{\"case\":%s,\"results\":%s,\"outputs\":%s,\"wire\":%s}\n", quoted(what.name).c_str(),
                     quoted(columns[0]).c_str(), quoted(columns[1]).c_str(), quoted(columns[2]).c_str());
@@ -220,7 +242,7 @@ Cases all_cases() {
 }
 
 int usage() {
-    std::fprintf(stderr, "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow]\n");
+    std::fprintf(stderr, "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow] [--kmsg]\n");
     return 2;
 }
 
@@ -228,6 +250,7 @@ int run(int argc, char** argv) {
     bool list = false;
     bool json = false;
     bool slow = false;
+    bool kmsg = false;
     std::vector<std::string> only;
     std::vector<std::string> skip;
     for (int i = 1; i < argc; ++i) {
@@ -238,6 +261,8 @@ int run(int argc, char** argv) {
             json = true;
         else if (option == "--slow")
             slow = true;
+        else if (option == "--kmsg")
+            kmsg = true;
         else if ((option == "--only" || option == "--skip") && i + 1 < argc)
             (option == "--only" ? only : skip).emplace_back(argv[++i]);
         else
@@ -249,13 +274,18 @@ int run(int argc, char** argv) {
         return false;
     };
     bool good = true;
+    for (const char* domain : {"cdsp", "cdsp1", "adsp", "sdsp"}) // nothing of who used them before
+        if (!list) good = restart(domain) && good;
+    if (!good) std::fprintf(stderr, "fastrpc-conformance: a DSP does not restart\n");
     for (const Case& what : all_cases()) {
         if ((!only.empty() && !fits(only, what.name)) || fits(skip, what.name) || (what.slow && !slow && !list))
             continue;
+        if (kmsg && !list) tell_kernel(what.name);
         if (list)
             std::printf("%s%s\n", what.name.c_str(), what.slow ? " (slow)" : "");
         else
-            good = run_case(what, json) && good;
+            good = run_case(what, json);
+        if (!good) break; // no DSP, no answers: the rest would only wait
     }
     return good ? 0 : 1;
 }

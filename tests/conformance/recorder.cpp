@@ -120,6 +120,7 @@ void Recorder::answer(std::uint64_t context, std::int32_t result, std::size_t by
 }
 
 void Recorder::receive(const vdsp::WireRequest& request) {
+    ++messages_;
     Call call{.request = request};
     const std::uint64_t tables = vdsp::meta_bytes(call.scalars);
     const auto wanted = std::min<std::uint64_t>(request.size, std::max<std::uint64_t>(dump_limit, tables));
@@ -178,12 +179,12 @@ void Recorder::log(const Call& call) {
 
     const std::lock_guard lock(journal_->mutex);
     const std::uint64_t previous = std::exchange(journal_->previous, request.context);
-    ++journal_->seen[request.handle];
     constexpr std::uint32_t release = 0x01010000;
     if (request.handle == 1 && request.scalars == release && call.arguments[0].length == 4) {
         const auto body = vdsp::read_dma(machine_, call.arguments[0].address(), 4);
         if (body && journal_->runners.contains(load<std::int32_t>(*body, 0))) return;
     }
+    ++journal_->seen[request.handle];
     std::vector<std::byte> entry;
     append(entry, Record{.request = request,
                          .previous = previous,
@@ -265,6 +266,13 @@ void Recorder::fill_outputs(Call& call, const Rule& rule) {
             8 * std::min<std::size_t>(rule.fds, rule.fd_list.size()));
 }
 
+void Recorder::crash_when_silent(const CrashOrder& order) {
+    later(order.after_ms, [this, order, before = messages_.load()] {
+        if (messages_ != before) return crash_when_silent(order);
+        machine_.crashed(std::chrono::milliseconds(order.down_ms));
+    });
+}
+
 void Recorder::control(Call& call) {
     std::vector<std::byte> input;
     if (call.scalars.in_buffers() != 0 && call.arguments[0].length != 0 && call.arguments[0].length <= sizeof(Rule))
@@ -317,7 +325,7 @@ void Recorder::control(Call& call) {
         const auto crash = [this, order] { machine_.crashed(std::chrono::milliseconds(order.down_ms)); };
         lock.unlock();
         if (order.after_ms == 0) return crash();
-        later(order.after_ms, crash);
+        order.silent != 0 ? crash_when_silent(order) : later(order.after_ms, crash);
         break;
     }
     default:

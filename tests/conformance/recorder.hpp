@@ -7,6 +7,7 @@
 #include "script.hpp"
 #include "vdsp/dsp/dsp.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -56,10 +57,12 @@ private:
     void fill_outputs(Call& call, const Rule& rule);
     void answer(std::uint64_t context, std::int32_t result, std::size_t bytes = sizeof(vdsp::WireResponse));
     void later(std::uint32_t ms, std::function<void()> what);
+    void crash_when_silent(const CrashOrder& order);
     void run_timers();
 
     std::shared_ptr<Journal> journal_;
     vdsp::Machine& machine_;
+    std::atomic<std::uint64_t> messages_ = 0;
     std::mutex timer_mutex_;
     std::condition_variable timer_change_;
     std::multimap<Clock::time_point, std::function<void()>> timers_;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,7 +71,7 @@ void Run::give_up(const std::string& why) {
 
 int Run::open(const std::string& node, const std::string& name, int flags) {
     errno = 0;
-    const int file = ::open(node_path(node).c_str(), flags);
+    const int file = open_node(node, flags);
     const int error = errno;
     if (!name.empty()) {
         errno = error;
@@ -84,6 +85,13 @@ int Run::open(const std::string& node, const std::string& name, int flags) {
 int Run::close(int file, const std::string& name) {
     errno = 0;
     return done(name, ::close(file));
+}
+
+void Run::close_all() {
+    for (int file = STDERR_FILENO + 1; file < 256; ++file) {
+        struct stat status {};
+        if (::fstat(file, &status) == 0 && S_ISCHR(status.st_mode)) ::close(file);
+    }
 }
 
 int Run::raw_ioctl(int file, std::uint32_t code, void* request, const std::string& name) {
@@ -220,6 +228,7 @@ pid_t Run::start_child(const std::string& name, const std::function<void()>& wor
         name_process(::getpid(), name);
         name_thread(::gettid(), name);
         work();
+        close_all();
         ::_exit(0);
     }
     return pid;

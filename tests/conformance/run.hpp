@@ -80,6 +80,10 @@ public:
     /// Waits until `handle` was called `count` times.
     void wait_seen(int file, std::uint32_t handle, std::uint32_t count);
 
+    /// Closes what this process has of devices: files end in order, while the runner looks. A virtual driver learns of the
+    /// files of a process that just ended only after its parent did.
+    void close_all();
+
     void name_thread(pid_t tid, const std::string& name);
     void name_process(pid_t pid, const std::string& name);
     void name_fd(int fd, const std::string& name);
@@ -107,6 +111,7 @@ struct Case {
     bool fresh = false;          ///< the DSP restarts before the case
     bool spoils = false;         ///< the DSP restarts after it: contexts are lost
     bool slow = false;           ///< waits for bounds of 10 s
+    bool ordered = false;        ///< one call at a time although several threads make them: their ids are an answer
 };
 using Cases = std::vector<Case>;
 

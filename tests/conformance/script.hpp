@@ -55,6 +55,7 @@ struct Rule {
 struct CrashOrder {
     std::uint32_t down_ms = 0;
     std::uint32_t after_ms = 0;
+    std::uint32_t silent = 0; ///< 1: after_ms without a message; the way back when no message can be sent any more
 };
 
 struct FetchHead {

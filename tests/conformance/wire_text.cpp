@@ -32,9 +32,9 @@ std::string named(const std::map<std::int64_t, std::string>& names, std::int64_t
 class Writer {
 public:
     Writer(const Record& record, std::span<const std::byte> payload, std::span<const Probe> probes,
-           const Facts& facts) :
+           const Facts& facts, bool ids) :
         record_(record),
-        request_(record.request), payload_(payload), probes_(probes), facts_(facts), in_(request_.scalars >> 16 & 255),
+        request_(record.request), payload_(payload), probes_(probes), facts_(facts), ids_(ids), in_(request_.scalars >> 16 & 255),
         out_(request_.scalars >> 8 & 255), count_(in_ + out_ + (request_.scalars >> 4 & 15) + (request_.scalars & 15)) {
     }
 
@@ -89,7 +89,7 @@ private:
         if ((request_.context & ~std::uint64_t{0xFFF}) != 0) text = " context has high bits";
         const auto id = static_cast<unsigned>(request_.context >> 4 & 255);
         const auto before = static_cast<unsigned>(record_.previous >> 4 & 255);
-        if (before == 0) return text;
+        if (!ids_ || before == 0) return text;
         return text + print(" +%u", (id + 255 - before) % 255);
     }
 
@@ -250,6 +250,7 @@ private:
     std::span<const std::byte> payload_;
     std::span<const Probe> probes_;
     const Facts& facts_;
+    bool ids_;
     std::size_t in_;
     std::size_t out_;
     std::size_t count_;
@@ -275,7 +276,7 @@ bool Facts::take(char kind, const std::string& text) {
     return true;
 }
 
-std::vector<std::string> wire_texts(std::span<const std::byte> fetched, const Facts& facts) {
+std::vector<std::string> wire_texts(std::span<const std::byte> fetched, const Facts& facts, bool ids) {
     std::vector<std::string> texts;
     const auto head = load<FetchHead>(fetched, 0);
     fetched = fetched.subspan(sizeof head);
@@ -288,7 +289,7 @@ std::vector<std::string> wire_texts(std::span<const std::byte> fetched, const Fa
             break;
         }
         if (!probes.empty()) std::memcpy(probes.data(), fetched.data() + probes_at, probes.size() * sizeof(Probe));
-        texts.push_back(Writer(record, fetched.subspan(sizeof record, record.dumped), probes, facts).text());
+        texts.push_back(Writer(record, fetched.subspan(sizeof record, record.dumped), probes, facts, ids).text());
         fetched = fetched.subspan(probes_at + probes.size() * sizeof(Probe));
     }
     return texts;

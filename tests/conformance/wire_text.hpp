@@ -31,7 +31,8 @@ struct Facts {
     bool take(char kind, const std::string& text);
 };
 
-/// Texts of the records in an answer to Control::fetch.
-std::vector<std::string> wire_texts(std::span<const std::byte> fetched, const Facts& facts);
+/// Texts of the records in an answer to Control::fetch. `ids`: with the distance of context ids, which is chance where
+/// several threads call at once.
+std::vector<std::string> wire_texts(std::span<const std::byte> fetched, const Facts& facts, bool ids);
 
 } // namespace fastrpc::conformance

@@ -4,6 +4,7 @@
 #   -cpu max,pauth=off   has PAN, which older models lack and which turns stray user accesses of the driver into oopses;
 #                        pointer authentication alone would slow emulation threefold
 #   oops=panic           an oops must not go by as one killed process
+#   printk.devkmsg=on    the conformance program tells the kernel's log of each case
 #   hugepages            the kernel has no dma-heap, and without an IOMMU a buffer must be contiguous: hosts take theirs
 #                        from huge pages through udmabuf
 #
@@ -20,4 +21,4 @@ if [ ! -f "$dtb" ] || [ "$here/dsp.dtsi" -nt "$dtb" ] || [ "$here/boot.sh" -nt "
 fi
 exec timeout --foreground "$seconds" qemu-system-aarch64 "${machine[@]}" -accel tcg,thread=multi -serial stdio \
     -monitor none -no-reboot -kernel "$work/kernel/boot/vmlinuz-$(cat "$work/release")" -dtb "$dtb" \
-    -initrd "$work/initrd" -append "console=ttyAMA0 quiet loglevel=6 oops=panic panic=-1 hugepages=48 $*" </dev/null
+    -initrd "$work/initrd" -append "console=ttyAMA0 quiet loglevel=6 oops=panic panic=-1 hugepages=48 printk.devkmsg=on $*" </dev/null

@@ -104,9 +104,10 @@ bool CallerThreads::start(UniqueFd socket, std::shared_ptr<DeviceFile> file,
     return true;
 }
 
-void CallerThreads::close(std::shared_ptr<DeviceFile> file) {
-    const auto work = [this, file] {
+void CallerThreads::close(std::shared_ptr<DeviceFile> file, std::int32_t tid) {
+    const auto work = [this, file, tid] {
         Caller closer(-1);
+        closer.tid = tid;
         file->close(closer);
         hang_up(*file);
     };

@@ -28,8 +28,8 @@ public:
 
     /// Serves `channel`, which belongs to the open file behind `connection`. False when there are too many threads.
     bool start(UniqueFd channel, std::shared_ptr<DeviceFile> file, std::shared_ptr<const UniqueFd> connection);
-    /// The last fd of `file` is closed: releases it on a thread of its own, unless that is under way.
-    void close(std::shared_ptr<DeviceFile> file);
+    /// The last fd of `file` is closed, by thread `tid`: releases it on a thread of ours, unless that is under way.
+    void close(std::shared_ptr<DeviceFile> file, std::int32_t tid);
     /// Hangs up on every caller and waits for the threads; their calls must end, too (Driver::shut_down).
     void stop();
     [[nodiscard]] std::size_t count() const;

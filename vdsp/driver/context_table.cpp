@@ -51,7 +51,7 @@ void ContextTable::drain(Call& call) {
 
 void ContextTable::free(Call& call) {
     const std::lock_guard lock(mutex_);
-    contexts_[call.id].call = nullptr;
+    if (contexts_[call.id].call == &call) contexts_[call.id].call = nullptr;
     drain(call);
 }
 

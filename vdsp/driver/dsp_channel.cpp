@@ -119,7 +119,7 @@ CallEnd DspChannel::converse(Caller& caller, const WireRequest& request, bool bo
     if (bounded) deadline = Clock::now() + std::chrono::milliseconds(context_.kernel_timeout_ms);
     if (!enter()) {
         contexts_.free(call);
-        return CallEnd::dead;
+        return CallEnd::unsent;
     }
     Woken woken = dsp_->converse(request, disturbances, deadline, caller.done);
     leave();

@@ -37,7 +37,8 @@ enum class CallEnd {
     answered,
     interrupted, ///< the caller gave up; the call is abandoned
     timed_out,   ///< ETIMEDOUT; the call is abandoned
-    dead,        ///< EPIPE: the DSP is gone
+    dead,        ///< EPIPE: the DSP went while it had the call
+    unsent,      ///< EPIPE: it was gone before
 };
 
 class DspChannel : public Machine {

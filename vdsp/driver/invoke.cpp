@@ -140,9 +140,11 @@ CallEnd OpenFile::send(Caller& caller, std::uint32_t handle, bool kernel) {
     const bool bounded = kernel && (profile().bounded || caller.socket < 0);
     const CallEnd ended = channel_->converse(caller, request, bounded, shared_from_this());
     if (ended == CallEnd::interrupted && profile().frees_interrupted) lost(channel_->contexts().reclaim(call.id));
-    if (ended != CallEnd::dead) return ended;
+    if (ended != CallEnd::dead && ended != CallEnd::unsent) return ended;
+    const bool woken = profile().wakes_callers || caller.socket < 0;
+    if (woken && !kernel && ended == CallEnd::dead) return ended; // it ends as an answered call does
     for (const std::uint64_t mapping : call.mappings) mappings_.drop(mapping);
-    if (profile().wakes_callers || caller.socket < 0) return ended;
+    if (woken) return ended;
     caller.wait_until_gone();
     return CallEnd::interrupted;
 }
@@ -218,10 +220,13 @@ Served OpenFile::invoke(Caller& caller, const FileRequest& request, Answer& answ
     case CallEnd::interrupted:
         lose_heaps();
         return Served::gone;
-    case CallEnd::timed_out:
-    case CallEnd::dead:
+    case CallEnd::timed_out: // no bound, no end of it
+    case CallEnd::unsent:
         answer = refuse(profile().gone_error);
         return Served::answered;
+    case CallEnd::dead: // as an answer of -EPIPE: what the DSP wrote is delivered (KERNEL 1.15)
+        caller.call.result = -profile().gone_error;
+        break;
     case CallEnd::answered:
         break;
     }

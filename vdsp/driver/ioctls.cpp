@@ -160,12 +160,8 @@ Answer MiscFile::map_buffer(Caller& caller, const vdsp_mem_map& request, FileRef
     vdsp_mem_map filled = request;
     filled.vaddrout = first_u64(done.output);
     mappings_.set_address(taken->serial, filled.vaddrout);
-    if (unwritable) { // the caller cannot learn the address: undone
-        MappingView mapping = *taken;
-        mapping.dsp_address = filled.vaddrout;
-        unmap_on_dsp(caller, mapping);
-        return refuse(EFAULT);
-    }
+    // The driver means to undo it then, but looks for fd 0, so the mapping stays (KERNEL 1.13).
+    if (unwritable) return refuse(EFAULT);
     return {.body = copy_of(filled)};
 }
 

@@ -46,6 +46,7 @@ OpenFile::KernelEnd OpenFile::kernel_call(Caller& caller, std::uint32_t handle, 
         return {.gone = true};
     case CallEnd::timed_out:
         return {.error = ETIMEDOUT};
+    case CallEnd::unsent:
     case CallEnd::dead:
         return {.error = profile().gone_error};
     case CallEnd::answered:

@@ -73,9 +73,11 @@ void OpenFile::release_client(Caller& caller) {
 }
 
 std::expected<std::shared_ptr<HeapMemory>, int> OpenFile::make_heap(std::uint64_t size, std::uint32_t sid) {
-    auto memory = make_memory("fastrpc-vdsp-heap", size);
+    // What is allocated, and what the DSP can reach, is whole pages.
+    const std::uint64_t whole = size + page_bytes - 1 < size ? size : (size + page_bytes - 1) & ~(page_bytes - 1);
+    auto memory = make_memory("fastrpc-vdsp-heap", whole);
     if (!memory) return std::unexpected(ENOMEM);
-    auto window = channel_->space().add(sid, size, std::move(*memory));
+    auto window = channel_->space().add(sid, whole, std::move(*memory));
     if (!window) return std::unexpected(ENOMEM);
     auto heap = std::make_shared<HeapMemory>();
     heap->window = std::move(*window);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -33,6 +34,7 @@ struct Server::Connection {
     sd_event_source* source = nullptr;
     std::uint16_t op = 0;             ///< of its greeting; 0: none yet
     std::shared_ptr<DeviceFile> file; ///< null: it cannot be attached to
+    std::int32_t closer = 0;          ///< thread that closed a copy last; none said so: the opener, who then died
 
     Connection() = default;
     Connection(const Connection&) = delete;
@@ -127,6 +129,8 @@ void Server::read_connection(Connection& connection) {
                std::memchr(hello.name, 0, sizeof hello.name) != nullptr;
         if (good && connection.op == 0)
             good = fds.empty() && greet(connection, hello.op, hello.name);
+        else if (good && hello.op == vdsp_op_closing)
+            good = fds.empty() && note_closer(connection, hello.name);
         else if (good)
             good = hello.op == vdsp_op_attach && fds.size() == 1 && add_caller(connection, std::move(fds.front()));
     }
@@ -143,6 +147,7 @@ bool Server::greet(Connection& connection, std::uint16_t op, const std::string& 
         socklen_t length = sizeof peer;
         if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
         auto opened = driver_.open(name, {.pid = peer.pid});
+        connection.closer = peer.pid;
         if (opened)
             connection.file = std::move(*opened);
         else
@@ -182,11 +187,16 @@ bool Server::add_caller(Connection& connection, UniqueFd socket) {
     return true;
 }
 
+bool Server::note_closer(Connection& connection, std::string_view tid) {
+    const auto [end, error] = std::from_chars(tid.data(), tid.data() + tid.size(), connection.closer);
+    return error == std::errc{} && end == tid.data() + tid.size() && connection.file != nullptr;
+}
+
 void Server::drop(Connection& connection) {
     const auto found = connections_.find(&connection);
     const std::unique_ptr<Connection> keep = std::move(found->second);
     connections_.erase(found);
-    if (keep->file) threads_.close(std::move(keep->file));
+    if (keep->file) threads_.close(std::move(keep->file), keep->closer);
 }
 
 } // namespace fastrpc::vdsp

@@ -48,6 +48,7 @@ private:
     /// False: the peer broke the protocol, or its connection has served its purpose.
     bool greet(Connection& connection, std::uint16_t op, const std::string& name);
     bool add_caller(Connection& connection, UniqueFd socket);
+    bool note_closer(Connection& connection, std::string_view tid);
     void drop(Connection& connection);
 
     std::string path_;

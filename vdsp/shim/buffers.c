@@ -59,7 +59,8 @@ static void* map(void* address, size_t length, int protection, int flags, int fd
         struct stat status;
         if (SHIM_CALL(SYS_fstat, fd, &status, 0, 0, 0, 0) != 0) status.st_size = 0;
         const uint64_t pages = ((uint64_t)offset + length + page - 1) / page;
-        const int error = pages > (uint64_t)status.st_size / page ? EINVAL : offset != 0 ? ENXIO : 0;
+        const bool bad = pages > (uint64_t)status.st_size / page || (uint64_t)offset % page != 0;
+        const int error = bad ? EINVAL : offset != 0 ? ENXIO : 0;
         if (error != 0) return map_failed(error);
     }
     const long result = SHIM_CALL(SYS_mmap, address, length, protection, flags, fd, offset);

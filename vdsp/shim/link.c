@@ -299,7 +299,7 @@ static int receive(int fd, struct shim_exchange* exchange) {
         if (got == -EAGAIN || (got == -EINTR && !exchange->interruptible)) continue;
         if (got == -EINTR) return shim_interrupted();
         if (got == -EFAULT && exchange->reply.magic != vdsp_magic && count > 1) {
-            count = 1; /* an address that no memory can have: the kernel looked before it took the datagram */
+            --count; /* an address that no memory can have: the kernel looked before it took the datagram */
             fault = true;
             continue;
         }
@@ -357,6 +357,15 @@ int shim_exchange(int device, uint64_t inode, struct shim_exchange* exchange) {
     }
 }
 
+/* The driver's release runs as the thread that closed last, and only we know who that is. */
+static void announce_close(int device) {
+    struct vdsp_hello hello = {.magic = vdsp_magic, .version = vdsp_version, .op = vdsp_op_closing};
+    size_t digits = 1;
+    for (int rest = state.tid; rest >= 10; rest /= 10) ++digits;
+    for (int rest = state.tid; digits > 0; rest /= 10) hello.name[--digits] = (char)('0' + rest % 10);
+    SHIM_CALL(SYS_sendto, device, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
+}
+
 int shim_close(int fd) {
     uint64_t inode;
     if (fd >= 0) shim_forget_fds((unsigned)fd, (unsigned)fd);
@@ -365,6 +374,7 @@ int shim_close(int fd) {
     int error = 0;
     shim_maybe_set(fd, false);
     struct channel* channel = channel_to(fd, inode, &spare, &error);
+    announce_close(fd);
     const int closed = (int)SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
     if (channel == NULL) return closed;
     struct iovec out[1];

@@ -150,6 +150,7 @@ TEST_F(KernelCall, mmap_and_munmap_are_an_exact_pair) {
     EXPECT_EQ(body.num, 16);
     EXPECT_EQ(in<Page>(640).size, 5000U); // sizes are not rounded
     EXPECT_EQ(in<Page>(640).address >> 32, 1U);
+    EXPECT_EQ(dsp().bytes(in<Page>(640).address, 8192).size(), 8192U); // the memory is
 
     EXPECT_EQ(ioctl(file, VDSP_MUNMAP, vdsp_munmap{.vaddrout = 0xD5B00000, .size = 4096}).error, EINVAL);
     EXPECT_EQ(ioctl(file, VDSP_MUNMAP, vdsp_munmap{.vaddrout = 0xD5B00000, .size = 5000}).result, 0);

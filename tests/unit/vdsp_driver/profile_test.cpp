@@ -210,7 +210,7 @@ TEST_F(Profile, the_accel_drivers_shim_is_stricter) {
     EXPECT_EQ(ioctl(file, VDSP_MEM_MAP, vdsp_mem_map{.fd = 5, .length = 9}, &buffer).error, EEXIST);
 }
 
-TEST_F(Profile, a_map_that_cannot_be_told_is_undone) {
+TEST_F(Profile, a_heap_that_cannot_be_told_is_undone_and_a_map_stays) {
     use("6.12");
     const UniqueFd buffer = heap(4096);
     const auto file = open("fastrpc-cdsp");
@@ -219,6 +219,8 @@ TEST_F(Profile, a_map_that_cannot_be_told_is_undone) {
     EXPECT_EQ(dsp().received.back().request.scalars, kernel_call::munmap.word);
     EXPECT_EQ(ioctl(file, VDSP_MEM_MAP, vdsp_mem_map{.fd = 5, .length = 9}, &buffer, 0, vdsp_flag_unwritable).error,
               EFAULT);
+    EXPECT_EQ(dsp().received.back().request.scalars, kernel_call::mem_map.word);
+    EXPECT_EQ(ioctl(file, VDSP_MEM_UNMAP, vdsp_mem_unmap{.fd = 5, .vaddr = 0}).result, 0);
     EXPECT_EQ(dsp().received.back().request.scalars, kernel_call::mem_unmap.word);
 }
 

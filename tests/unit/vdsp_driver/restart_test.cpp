@@ -38,6 +38,23 @@ TEST_F(Restart, every_pending_call_gets_epipe_at_once) {
     EXPECT_EQ(status()["restarts"], 1);
 }
 
+TEST_F(Restart, what_the_dsp_wrote_into_a_broken_call_is_delivered) {
+    dsp().handler = [](FakeDsp& self, const WireRequest& request) -> std::optional<std::int32_t> {
+        self.put(first_byte(self.arguments(request)[0]), std::uint8_t{0x5a});
+        return std::nullopt;
+    };
+    Running running = start_invoke(file, 20, Scalars::make(2, 0, 1), {{.pointer = 0x7f0000000000, .length = 1}});
+    restart();
+    const auto outcome = running.wait();
+    EXPECT_EQ(outcome.error, EPIPE);
+    ASSERT_EQ(outcome.outputs.size(), 1U);
+    EXPECT_EQ(outcome.outputs[0].second, std::vector{std::byte{0x5a}});
+    // A call that comes too late has nothing to deliver.
+    const auto late = invoke(file, 20, Scalars::make(2, 0, 1), {{.pointer = 0x7f0000000000, .length = 1}});
+    EXPECT_EQ(late.error, EPIPE);
+    EXPECT_TRUE(late.outputs.empty());
+}
+
 TEST_F(Restart, nodes_are_gone_while_it_is_down_and_come_back) {
     std::vector<std::string> seen;
     driver->on_change = [&] {

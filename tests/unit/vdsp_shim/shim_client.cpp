@@ -142,6 +142,9 @@ void faults() {
         CHECK(fails(ioctl(fd, VDSP_INVOKE, &call), EFAULT));
         CHECK(fails(invoke(fd, echo, 1, 1, {arg(bad, 8), arg(out, 8)}), EFAULT));
         CHECK(fails(invoke(fd, echo, 1, 1, {arg(in, 8), arg(bad, 8)}), EFAULT));
+        char good[8] = "";
+        CHECK(fails(invoke(fd, echo, 2, 2, {arg(in, 8), arg(in, 8), arg(good, 8), arg(bad, 8)}), EFAULT));
+        CHECK(std::memcmp(in, good, 8) == 0); // outputs arrive in order, up to the bad one
         CHECK(fails(invoke(fd, echo, 1, 0, {arg(bad, 8)}, 0, 1), EPERM)); // the driver has its say first
         CHECK(fails(invoke(fd, echo, 2, 0, {arg(bad, 8), arg(in, 8, 1000)}), EINVAL));
         CHECK(fails(invoke(fd, echo, 1, 1, {arg(bad, 1 << 20), arg(out, 8)}), EFAULT));
@@ -216,6 +219,7 @@ void buffers() {
     own.size = 8192;
     CHECK(ioctl(fd, VDSP_ALLOC_DMA_BUFF, &own) == 0);
     CHECK(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, own.fd, 4096) == MAP_FAILED && errno == ENXIO);
+    CHECK(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, own.fd, 100) == MAP_FAILED && errno == EINVAL);
     vdsp_heap_alloc request{.len = 4096, .fd = 5};
     const int heap = open("/dev/dma_heap/system", O_RDWR);
     CHECK(fails(ioctl(heap, VDSP_HEAP_ALLOC, &request), EINVAL));
@@ -326,6 +330,12 @@ void interrupted() {
     setitimer(ITIMER_REAL, &never, nullptr);
     CHECK(invoke(fd, unblock, 0, 0, {}) == 0); // its late answer reaches nobody
     CHECK(echoes(fd, 100));
+}
+
+/// Leaves a file behind that it closed, and one that it did not.
+void close_and_leave() {
+    CHECK(close(device()) == 0);
+    CHECK(echoes(device(), 10));
 }
 
 void hang() {
@@ -590,6 +600,7 @@ int main(int argc, char** argv) {
                                     {"lifetime", lifetime},
                                     {"threads", threads},
                                     {"interrupted", interrupted},
+                                    {"close-and-leave", close_and_leave},
                                     {"hang", hang},
                                     {"confined", confined},
                                     {"warm", warm},

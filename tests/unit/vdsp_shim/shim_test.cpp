@@ -33,6 +33,10 @@ namespace {
 class Module {
 public:
     std::optional<std::int32_t> operator()(FakeDsp& dsp, const WireRequest& request) {
+        if (request.handle == 1 && request.scalars == 0x01010000) {
+            const std::lock_guard guard(mutex);
+            releases.push_back(request.tid);
+        }
         if (request.handle != 20) return 0;
         const Scalars scalars{request.scalars};
         const auto arguments = dsp.arguments(request);
@@ -101,6 +105,11 @@ public:
         wake();
         return true;
     }
+    /// Threads in whose name files were released.
+    std::vector<std::int32_t> released_by() {
+        const std::lock_guard guard(mutex);
+        return releases;
+    }
     bool wait_for_sleeper() {
         std::unique_lock lock(mutex);
         return changed.wait_for(lock, std::chrono::seconds(20), [this] { return !blocked.empty(); });
@@ -116,6 +125,7 @@ private:
     std::condition_variable changed;
     std::vector<std::pair<FakeDsp*, std::uint64_t>> blocked;
     std::vector<std::pair<FakeDsp*, std::uint64_t>> waiters;
+    std::vector<std::int32_t> releases;
     bool fresh = false; ///< a sleeper came that no waiter was told of
     int runs = 0;
 };
@@ -300,6 +310,13 @@ TEST_F(Shim, a_killed_caller_costs_a_context_and_frees_its_slot) {
     EXPECT_TRUE(WIFSIGNALED(wait(pid)));
     until("slots_used", 0);
     EXPECT_EQ(status()["contexts_abandoned"], 1);
+}
+
+TEST_F(Shim, a_release_comes_in_the_name_of_who_closed_last) {
+    const pid_t pid = spawn("close-and-leave");
+    EXPECT_EQ(wait(pid), 0);
+    until("slots_used", 0);
+    EXPECT_EQ(module.released_by(), (std::vector<std::int32_t>{pid, pid}));
 }
 
 TEST_F(Shim, a_program_that_is_done_leaves_nothing) {
