@@ -3,7 +3,8 @@
 // "In time" is 50 ms from the DSP's end until the last of 16 callers has its error. Where more wants to run than there
 // are CPUs, some wait longer than that for a CPU alone: one restart in ten may take longer, if no caller is forgotten.
 //
-// FASTRPC_STORM_RESTARTS sets the number of restarts.
+// FASTRPC_STORM_RESTARTS sets the number of restarts; it is for a quiet machine, and only there the time counts.
+// Without it, beside all other tests, the time is printed, and a caller that is never told is the fault.
 #include "client/fastrpc.h"
 #include "tests/integration/leaks.hpp"
 #include "tests/integration/soc_control.hpp"
@@ -22,9 +23,12 @@ constexpr unsigned threads = 4;
 constexpr std::int64_t in_time_us = 50'000;
 constexpr double in_time_share = 0.9;
 
+bool is_timed() {
+    return std::getenv("FASTRPC_STORM_RESTARTS") != nullptr;
+}
+
 int restarts() {
-    const char* given = std::getenv("FASTRPC_STORM_RESTARTS");
-    return given != nullptr ? std::atoi(given) : 50;
+    return is_timed() ? std::atoi(std::getenv("FASTRPC_STORM_RESTARTS")) : 50;
 }
 
 /// What fastrpcd has counted: arrivals of the domain's node.
@@ -95,6 +99,7 @@ TEST(Storm, every_caller_hears_of_every_restart_in_time_and_nothing_is_left) {
     std::printf("%d restarts, %zu callers told: p50 %lld us, p99 %lld us, longest %lld us; all in time after %d\n",
                 count, delays.size(), static_cast<long long>(share(0.5)), static_cast<long long>(share(0.99)),
                 static_cast<long long>(delays.back()), in_time);
+    if (!is_timed()) return;
     EXPECT_LE(share(0.5), in_time_us);
     EXPECT_GE(in_time, in_time_share * count);
 }
