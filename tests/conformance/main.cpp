@@ -213,7 +213,8 @@ bool run_case(const Case& what, bool json) {
     }
     const bool well = !what.spoils || restart(what.domain);
     if (!well) wire.emplace_back("NO RESTART");
-    const std::string columns[] = {joined(report.results, " "), joined(report.outputs, " "), joined(counted(wire), "; ")};
+    const std::string columns[] = {joined(report.results, " "), joined(report.outputs, " "),
+                                   joined(counted(wire), "; ")};
     if (json)
         std::printf("{\"case\":%s,\"results\":%s,\"outputs\":%s,\"wire\":%s}\n", quoted(what.name).c_str(),
                     quoted(columns[0]).c_str(), quoted(columns[1]).c_str(), quoted(columns[2]).c_str());
@@ -242,7 +243,8 @@ Cases all_cases() {
 }
 
 int usage() {
-    std::fprintf(stderr, "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow] [--kmsg]\n");
+    std::fprintf(stderr,
+                 "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow] [--kmsg]\n");
     return 2;
 }
 
