@@ -136,7 +136,9 @@ bool StaticRun::stop_by(std::chrono::steady_clock::time_point limit) {
     if (state_.over()) return true;
     if (!up_) return false;
     ender_ = std::make_unique<Ender>(*device_);
-    return moved_.wait_until(lock, limit, [this] { return state_.over(); });
+    if (!moved_.wait_until(lock, limit, [this] { return state_.over(); })) return false;
+    lock.unlock();
+    return ender_->finished_by(limit); // a DSP may let the listener go and never answer the order
 }
 
 } // namespace fastrpc::daemon
