@@ -22,8 +22,7 @@ void add_heap_cases(Cases& cases) {
                              std::uint64_t address = 0;
                              run.map_heap(file, 8192, address, flags);
                          }});
-    for (const auto& [name, size] : {std::pair<const char*, std::uint64_t>{"0", 0},
-                                     {"1", 1},
+    for (const auto& [name, size] : {std::pair<const char*, std::uint64_t>{"1", 1},
                                      {"4096", 4096},
                                      {"5000", 5000},
                                      {"1m", 1 << 20}})
