@@ -52,8 +52,7 @@ void call_for_ever(int file) {
 void abandon(Run& run, int file, unsigned count) {
     run.rule(file, {.handle = held, .count = 100000, .answers = 0});
     std::vector<pid_t> callers;
-    for (unsigned i = 0; i < count; ++i)
-        callers.push_back(run.start_child("caller", [&] { call_for_ever(file); }));
+    for (unsigned i = 0; i < count; ++i) callers.push_back(run.start_child("caller", [&] { call_for_ever(file); }));
     run.wait_seen(file, held, count);
     for (const pid_t pid : callers) ::kill(pid, SIGKILL);
     for (const pid_t pid : callers) ::waitpid(pid, nullptr, 0);
@@ -103,16 +102,17 @@ void add_circle_cases(Cases& cases) {
                          },
                      .fresh = true});
     cases.push_back({.name = "context/held-ids-are-skipped",
-                     .body = [](Run& run) {
-                         const int file = run.open("cdsp");
-                         run.rule(file, {.handle = held, .answers = 0});
-                         const pid_t caller = run.start_child("caller", [&] { raw_invoke(file, held, sc(5), {}); });
-                         run.wait_seen(file, held, 1);
-                         for (unsigned i = 0; i < all_contexts + 3; ++i)
-                             if (raw_invoke(file, service, sc(2), {}) != 0) run.give_up("a call failed");
-                         ::kill(caller, SIGKILL);
-                         run.wait_child(caller, "caller");
-                     },
+                     .body =
+                         [](Run& run) {
+                             const int file = run.open("cdsp");
+                             run.rule(file, {.handle = held, .answers = 0});
+                             const pid_t caller = run.start_child("caller", [&] { raw_invoke(file, held, sc(5), {}); });
+                             run.wait_seen(file, held, 1);
+                             for (unsigned i = 0; i < all_contexts + 3; ++i)
+                                 if (raw_invoke(file, service, sc(2), {}) != 0) run.give_up("a call failed");
+                             ::kill(caller, SIGKILL);
+                             run.wait_child(caller, "caller");
+                         },
                      .spoils = true,
                      .ordered = true});
 }

@@ -38,9 +38,9 @@ std::array<std::string_view, 3> columns(std::string_view answer) {
 
 /// What the program says when it got no answers.
 bool was_carried_out(std::string_view answer) {
-    static constexpr std::string_view excuses[] = {"GAVE UP",       "THE DSP DOES NOT ANSWER", "NO ANSWER IN TIME",
-                                                   "BROKEN REPORT", "NO PIPE",                 "NO LOG",
-                                                   "NO RESTART",    "BROKEN LOG"};
+    static constexpr std::string_view excuses[] = {
+        "GAVE UP",   "THE DSP DOES NOT ANSWER", "NO ANSWER IN TIME", "BROKEN REPORT", "NO PIPE", "NO LOG", "NO RESTART",
+        "BROKEN LOG"};
     return std::ranges::none_of(excuses,
                                 [&](std::string_view excuse) { return answer.find(excuse) != std::string::npos; });
 }
@@ -163,7 +163,7 @@ std::vector<Row> compare(const Column& virtual_column, const Column& real_column
         else if (is_twice(virtual_column, name) || is_twice(real_column, name))
             row.verdict = Verdict::twice;
         else if (row.virtual_answer == row.real_answer)
-            row.verdict = explanation != nullptr           ? Verdict::stale
+            row.verdict = explanation != nullptr             ? Verdict::stale
                           : was_carried_out(row.real_answer) ? Verdict::same
                                                              : Verdict::not_done;
         else if (explanation != nullptr && explanation->virtual_answer == row.virtual_answer &&

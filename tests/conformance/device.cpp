@@ -38,9 +38,9 @@ int control(int file, Control method, std::span<const std::byte> input, std::spa
     if (!output.empty()) arguments.push_back(arg(output.data(), output.size()));
     // The driver gives the id of an answered call back from a work item, so the last one may be there in a moment.
     for (int tries = 0;; ++tries) {
-        const int rc = raw_invoke(file, control_handle,
-                                  sc(static_cast<unsigned>(method), input.empty() ? 0 : 1, output.empty() ? 0 : 1),
-                                  arguments);
+        const int rc =
+            raw_invoke(file, control_handle,
+                       sc(static_cast<unsigned>(method), input.empty() ? 0 : 1, output.empty() ? 0 : 1), arguments);
         if (rc != -1 || errno != ENOSPC || tries == 5000) return rc;
         ::usleep(1000);
     }

@@ -3,7 +3,7 @@
 //   CASE name | results | outputs | what reached the DSP
 //
 // The driver's DSPs are recorders (recorder.hpp). The same program runs on the virtual driver, below its shim, and on
-// the real one; compare.py puts both answers side by side. Each case runs in a process of its own, so that its death is
+// the real one; compare.hpp puts both answers side by side. Each case runs in a process of its own, so that its death is
 // an answer too, on DSPs that nobody else uses.
 #include "run.hpp"
 #include "wire_text.hpp"
@@ -214,7 +214,8 @@ bool run_case(const Case& what, bool json) {
     }
     const bool well = !what.spoils || restart(what.domain);
     if (!well) wire.emplace_back("NO RESTART");
-    const std::string columns[] = {joined(report.results, " "), joined(report.outputs, " "), joined(counted(wire), "; ")};
+    const std::string columns[] = {joined(report.results, " "), joined(report.outputs, " "),
+                                   joined(counted(wire), "; ")};
     if (json)
         std::printf("{\"case\":%s,\"results\":%s,\"outputs\":%s,\"wire\":%s}\n", quoted(what.name).c_str(),
                     quoted(columns[0]).c_str(), quoted(columns[1]).c_str(), quoted(columns[2]).c_str());
@@ -243,7 +244,8 @@ Cases all_cases() {
 }
 
 int usage() {
-    std::fprintf(stderr, "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow] [--kmsg]\n");
+    std::fprintf(stderr,
+                 "usage: fastrpc-conformance [--list] [--only GLOB] [--skip GLOB] [--json] [--slow] [--kmsg]\n");
     return 2;
 }
 

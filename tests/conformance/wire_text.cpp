@@ -31,12 +31,12 @@ std::string named(const std::map<std::int64_t, std::string>& names, std::int64_t
 
 class Writer {
 public:
-    Writer(const Record& record, std::span<const std::byte> payload, std::span<const Probe> probes,
-           const Facts& facts, bool ids) :
+    Writer(const Record& record, std::span<const std::byte> payload, std::span<const Probe> probes, const Facts& facts,
+           bool ids) :
         record_(record),
-        request_(record.request), payload_(payload), probes_(probes), facts_(facts), ids_(ids), in_(request_.scalars >> 16 & 255),
-        out_(request_.scalars >> 8 & 255), count_(in_ + out_ + (request_.scalars >> 4 & 15) + (request_.scalars & 15)) {
-    }
+        request_(record.request), payload_(payload), probes_(probes), facts_(facts), ids_(ids),
+        in_(request_.scalars >> 16 & 255), out_(request_.scalars >> 8 & 255),
+        count_(in_ + out_ + (request_.scalars >> 4 & 15) + (request_.scalars & 15)) {}
 
     std::string text() {
         std::string text = title();

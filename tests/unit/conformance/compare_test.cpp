@@ -34,7 +34,8 @@ std::string message_of(std::string_view text) {
 constexpr const char* explained_a = "a\n  virtual: 1 | - | -\n  real: 2 | - | -\n  reason: because\n";
 
 TEST(ConformanceColumn, takes_cases_out_of_a_console) {
-    const Column read = read_column("[    1.0] boot\r\nCASE a/b | r:0 | o | w\r\nPASS x\nCASE c | r | - | -\nCASE broken");
+    const Column read =
+        read_column("[    1.0] boot\r\nCASE a/b | r:0 | o | w\r\nPASS x\nCASE c | r | - | -\nCASE broken");
     EXPECT_EQ(read.names, (std::vector<std::string>{"a/b", "c"}));
     EXPECT_EQ(read.answers.at("a/b"), "r:0 | o | w");
     EXPECT_TRUE(read.twice.empty());
@@ -80,7 +81,8 @@ TEST(ConformanceCompare, an_explanation_holds_for_exactly_its_two_answers) {
 
 TEST(ConformanceCompare, an_explanation_of_no_difference_is_bad) {
     EXPECT_EQ(verdict("2 | - | -", "2 | - | -", explained_a), Verdict::stale);
-    const auto rows = compare(column({{"b", "1 | - | -"}}), column({{"b", "1 | - | -"}}), *read_explanations(explained_a));
+    const auto rows =
+        compare(column({{"b", "1 | - | -"}}), column({{"b", "1 | - | -"}}), *read_explanations(explained_a));
     ASSERT_EQ(rows.size(), 2U);
     EXPECT_EQ(rows[1].verdict, Verdict::unknown_case);
     EXPECT_FALSE(rows[1].good());
@@ -89,7 +91,8 @@ TEST(ConformanceCompare, an_explanation_of_no_difference_is_bad) {
 TEST(ConformanceExplanations, say_which_line_is_wrong) {
     EXPECT_EQ(message_of("# nothing\n\n"), "");
     EXPECT_EQ(message_of("  reason: x\n"), "line 1: it belongs to no case");
-    EXPECT_EQ(message_of("a\n  virtual: 1\n  because: x\n"), "line 3: only virtual:, real: and reason: belong to a case");
+    EXPECT_EQ(message_of("a\n  virtual: 1\n  because: x\n"),
+              "line 3: only virtual:, real: and reason: belong to a case");
     EXPECT_EQ(message_of("a\n  virtual: 1\n  real: 2\n"), "line 3: a above needs virtual:, real: and reason:");
     EXPECT_EQ(message_of("a\n  virtual: 1\n  real: 1\n  reason: x\n"), "line 4: a above: both answers are the same");
     EXPECT_EQ(message_of(std::string(explained_a) + explained_a), "line 5: a is explained twice");

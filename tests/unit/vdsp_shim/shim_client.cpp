@@ -144,7 +144,7 @@ void faults() {
         CHECK(fails(invoke(fd, echo, 1, 1, {arg(in, 8), arg(bad, 8)}), EFAULT));
         char good[8] = "";
         CHECK(fails(invoke(fd, echo, 2, 2, {arg(in, 8), arg(in, 8), arg(good, 8), arg(bad, 8)}), EFAULT));
-        CHECK(std::memcmp(in, good, 8) == 0); // outputs arrive in order, up to the bad one
+        CHECK(std::memcmp(in, good, 8) == 0);                             // outputs arrive in order, up to the bad one
         CHECK(fails(invoke(fd, echo, 1, 0, {arg(bad, 8)}, 0, 1), EPERM)); // the driver has its say first
         CHECK(fails(invoke(fd, echo, 2, 0, {arg(bad, 8), arg(in, 8, 1000)}), EINVAL));
         CHECK(fails(invoke(fd, echo, 1, 1, {arg(bad, 1 << 20), arg(out, 8)}), EFAULT));
