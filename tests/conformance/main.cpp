@@ -3,8 +3,8 @@
 //   CASE name | results | outputs | what reached the DSP
 //
 // The driver's DSPs are recorders (recorder.hpp). The same program runs on the virtual driver, below its shim, and on
-// the real one; compare.hpp puts both answers side by side. Each case runs in a process of its own, so that its death is
-// an answer too, on DSPs that nobody else uses.
+// the real one; compare.hpp puts both answers side by side. Each case runs in a process of its own, so that its death
+// is an answer too, on DSPs that nobody else uses.
 #include "run.hpp"
 #include "wire_text.hpp"
 
