@@ -52,8 +52,8 @@ void add_slot_cases(Cases& cases) {
 }
 
 void add_node_cases(Cases& cases) {
-    for (const char* node : {"adsp", "adsp-secure", "mdsp", "mdsp-secure", "sdsp", "sdsp-secure", "cdsp", "cdsp-secure",
-                             "cdsp1", "cdsp1-secure", "gdsp0", "cdsp2"}) {
+    for (const char* node : {"adsp", "adsp-secure", "mdsp", "sdsp", "sdsp-secure", "cdsp", "cdsp-secure", "cdsp1",
+                             "cdsp1-secure", "gdsp0", "cdsp2"}) {
         const std::string name = node;
         const auto domain = name.substr(0, name.find('-'));
         const bool recorded = domain == "adsp" || domain == "sdsp" || domain == "cdsp" || domain == "cdsp1";

@@ -270,14 +270,6 @@ void add_static_cases(Cases& cases) {
                              create_static(run, file, "audiopd", 7, 3 << 20);
                          },
                      .fresh = true});
-    cases.push_back({.name = "init/static/memlen-0",
-                     .body =
-                         [](Run& run) {
-                             const int file = run.open("cdsp-secure");
-                             create_static(run, file, "audiopd", 7, 0);
-                             run.invoke(file, service, sc(2), {});
-                         },
-                     .fresh = true});
     cases.push_back({.name = "init/static/memlen-odd",
                      .body = [](Run& run) { create_static(run, run.open("cdsp-secure"), "audiopd", 7, 5000); },
                      .fresh = true,

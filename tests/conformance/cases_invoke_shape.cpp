@@ -100,11 +100,6 @@ void add_size_cases(Cases& cases) {
                  run.invoke(file, service, sc(2, 1, 1), {arg(run.input(0, in), in), arg(run.memory(1 << 20), out)});
                  run.output_bytes("out", {run.memory(1 << 20), out});
              }});
-    for (const unsigned shift : {32U, 40U, 63U})
-        cases.push_back({print("invoke/inline/length-2^%u", shift), [shift](Run& run) {
-                             const int file = run.open("cdsp");
-                             run.invoke(file, service, sc(2, 1), {arg(run.memory(0), std::uint64_t{1} << shift)});
-                         }});
 }
 
 void add_pointer_cases(Cases& cases) {

@@ -23,7 +23,7 @@ void add_heap_cases(Cases& cases) {
                              run.map_heap(file, 8192, address, flags);
                          }});
     for (const auto& [name, size] :
-         {std::pair<const char*, std::uint64_t>{"0", 0}, {"1", 1}, {"4096", 4096}, {"5000", 5000}, {"1m", 1 << 20}})
+         {std::pair<const char*, std::uint64_t>{"1", 1}, {"4096", 4096}, {"5000", 5000}, {"1m", 1 << 20}})
         for (const std::uint32_t flags : {user_heap, remote_heap})
             cases.push_back({print("mmap/size/%s/%x", name, flags), [size = size, flags](Run& run) {
                                  const int file = run.open("cdsp");

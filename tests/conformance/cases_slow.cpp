@@ -1,5 +1,5 @@
 // Calls of the kernel that the DSP never answers: each ends after 10 s with ETIMEDOUT and loses a context
-// (KERNEL 1.14).
+// (KERNEL 1.14). They have a DSP to themselves, so that they can be asked while others are.
 #include "run.hpp"
 
 #include <sys/ioctl.h>
@@ -39,7 +39,7 @@ void add_slow_cases(Cases& cases) {
     cases.push_back({.name = "timeout/attach-and-close",
                      .body =
                          [](Run& run) {
-                             const int file = run.open("cdsp");
+                             const int file = run.open("mdsp-secure");
                              run.rule(file, {.handle = process_service, .count = 2, .answers = 0});
                              const Stopwatch attach;
                              run.attach(file);
@@ -47,16 +47,17 @@ void add_slow_cases(Cases& cases) {
                              const Stopwatch close;
                              run.close(file, "close");
                              run.say(close.text());
-                             run.attach(run.open("cdsp"), "next");
+                             run.attach(run.open("mdsp-secure"), "next");
                          },
+                     .domain = "mdsp",
                      .spoils = true,
                      .slow = true});
     cases.push_back({.name = "timeout/four-at-once",
                      .body =
                          [](Run& run) {
-                             const int file = run.open("cdsp");
-                             const int other = run.open("cdsp");
-                             const int info_file = run.open("cdsp");
+                             const int file = run.open("mdsp-secure");
+                             const int other = run.open("mdsp-secure");
+                             const int info_file = run.open("mdsp-secure");
                              const Buffer buffer = run.buffer(file, 1);
                              run.rule(file, {.handle = process_service, .count = 3, .answers = 0});
                              run.rule(file, {.handle = utilities_service, .answers = 0});
@@ -104,6 +105,7 @@ void add_slow_cases(Cases& cases) {
                              for (const std::string& end : ends) run.say(end);
                              run.invoke(file, service, sc(2), {}, "next");
                          },
+                     .domain = "mdsp",
                      .fresh = true,
                      .spoils = true,
                      .slow = true});

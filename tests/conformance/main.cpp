@@ -3,8 +3,8 @@
 //   CASE name | results | outputs | what reached the DSP
 //
 // The driver's DSPs are recorders (recorder.hpp). The same program runs on the virtual driver, below its shim, and on
-// the real one; compare.py puts both answers side by side. Each case runs in a process of its own, so that its death is
-// an answer too, on DSPs that nobody else uses.
+// the real one; compare.hpp puts both answers side by side. Each case runs in a process of its own, so that its death
+// is an answer too, on DSPs that nobody else uses.
 #include "run.hpp"
 #include "wire_text.hpp"
 
@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fnmatch.h>
 #include <poll.h>
+#include <set>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -275,19 +276,25 @@ int run(int argc, char** argv) {
             if (::fnmatch(glob.c_str(), name.c_str(), 0) == 0) return true;
         return false;
     };
-    bool good = true;
-    for (const char* domain : {"cdsp", "cdsp1", "adsp", "sdsp"}) // nothing of who used them before
-        if (!list) good = restart(domain) && good;
-    if (!good) std::fprintf(stderr, "fastrpc-conformance: a DSP does not restart\n");
-    for (const Case& what : all_cases()) {
+    Cases chosen;
+    std::set<std::string> domains;
+    for (Case& what : all_cases()) {
         if ((!only.empty() && !fits(only, what.name)) || fits(skip, what.name) || (what.slow && !slow && !list))
             continue;
-        if (kmsg && !list) tell_kernel(what.name);
-        if (list)
-            std::printf("%s%s\n", what.name.c_str(), what.slow ? " (slow)" : "");
-        else
-            good = run_case(what, json);
+        domains.insert(what.domain);
+        chosen.push_back(std::move(what));
+    }
+    if (list) {
+        for (const Case& what : chosen) std::printf("%s%s\n", what.name.c_str(), what.slow ? " (slow)" : "");
+        return 0;
+    }
+    bool good = true;
+    for (const std::string& domain : domains) good = restart(domain) && good; // nothing of who used them before
+    if (!good) std::fprintf(stderr, "fastrpc-conformance: a DSP does not restart\n");
+    for (const Case& what : chosen) {
         if (!good) break; // no DSP, no answers: the rest would only wait
+        if (kmsg) tell_kernel(what.name);
+        good = run_case(what, json);
     }
     return good ? 0 : 1;
 }

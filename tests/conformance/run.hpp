@@ -80,8 +80,8 @@ public:
     /// Waits until `handle` was called `count` times.
     void wait_seen(int file, std::uint32_t handle, std::uint32_t count);
 
-    /// Closes what this process has of devices: files end in order, while the runner looks. A virtual driver learns of
-    /// the files of a process that just ended only after its parent did.
+    /// Closes what this process has of devices, so that files end in order, while the runner looks. A virtual driver
+    /// learns of the files of a process that just ended only after its parent did.
     void close_all();
 
     void name_thread(pid_t tid, const std::string& name);

@@ -21,4 +21,5 @@ if [ ! -f "$dtb" ] || [ "$here/dsp.dtsi" -nt "$dtb" ] || [ "$here/boot.sh" -nt "
 fi
 exec timeout --foreground "$seconds" qemu-system-aarch64 "${machine[@]}" -accel tcg,thread=multi -serial stdio \
     -monitor none -no-reboot -kernel "$work/kernel/boot/vmlinuz-$(cat "$work/release")" -dtb "$dtb" \
-    -initrd "$work/initrd" -append "console=ttyAMA0 quiet loglevel=6 oops=panic panic=-1 hugepages=48 printk.devkmsg=on $*" </dev/null
+    -initrd "$work/initrd" </dev/null \
+    -append "console=ttyAMA0 quiet loglevel=6 oops=panic panic=-1 hugepages=48 printk.devkmsg=on $*"

@@ -8,10 +8,10 @@
  *
  *   connection, first datagram   vdsp_hello -> vdsp_hello_reply (command: the answer's text instead)
  *   connection, later            vdsp_hello with attach and one fd; the channel is answered with vdsp_attached
- *                                vdsp_hello with closing, name: the thread that closes a copy, in decimal; no answer
- *   channel                      vdsp_request and its body -> vdsp_reply and its body
- *     ioctl   the ioctl's struct; mem_map and init_create: then a vdsp_argument of their fd; init_create: then the
- *             thread's name in 16 bytes; init_create_static: then the name
+ *                                vdsp_hello with closing, name: the decimal id of the thread that closes a copy; no
+ * answer channel                      vdsp_request and its body -> vdsp_reply and its body ioctl   the ioctl's struct;
+ * mem_map and init_create: then a vdsp_argument of their fd; init_create: then the thread's name in 16 bytes;
+ * init_create_static: then the name
  *             -> the struct as the driver fills it in, when its code has a direction "read"; one fd of an allocation
  *     invoke  the ioctl's struct, a vdsp_argument each, the inline inputs in order without gaps
  *             -> the inline outputs in order without gaps
