@@ -120,7 +120,7 @@ protected:
     HostEnvironment environment;
     StartMessage message;
     int sandboxes = 0;
-    int watchers = 0; ///< that were made
+    int watchers = 0;                    ///< that were made
     std::vector<std::string> privileges; ///< what became of them, in order
     discovery::test::FakeMachine machine;
     std::optional<Peer> control;
