@@ -39,8 +39,9 @@ public:
     void signal(int number) const;
     /// The wait status once it ended, within `limit`; nothing when it still runs.
     std::optional<int> wait(std::chrono::milliseconds limit);
-    /// SIGTERM, and SIGKILL after `grace`.
-    void end(std::chrono::milliseconds grace = std::chrono::seconds(5));
+    /// SIGTERM, and SIGKILL after `grace`. On a busy machine the kernel's own part of an end takes seconds: the last
+    /// close of an inotify instance waits for a grace period of all CPUs.
+    void end(std::chrono::milliseconds grace = std::chrono::seconds(30));
 
 private:
     explicit Process(pid_t pid) noexcept : pid_(pid) {}

@@ -130,6 +130,7 @@ protected:
         if (driver) driver->shut_down();
         driver.reset();
         dsps.clear();
+        requests.clear();
     }
     void start(Soc soc) {
         stop();
@@ -138,6 +139,7 @@ protected:
         const auto make = [this](DspConfig config, Machine& machine, sd_event*) {
             auto dsp = std::make_unique<FakeDsp>(std::move(config), machine);
             dsps.push_back(dsp.get());
+            requests.push_back(dsp->counter);
             return dsp;
         };
         driver = std::make_unique<Driver>(soc, event, make, DspConfig{});
@@ -166,7 +168,7 @@ protected:
     /// Until the DSP has one more request than `before`, or the call has ended without one.
     Running under_way(Running running, std::size_t before, std::size_t index) {
         const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-        while (dsp(index).requests == before && !running.ended() && std::chrono::steady_clock::now() < end)
+        while (*requests.at(index) == before && !running.ended() && std::chrono::steady_clock::now() < end)
             std::this_thread::yield();
         return running;
     }
@@ -202,7 +204,7 @@ protected:
     Running request_of(const std::shared_ptr<OpenFile>& file, vdsp_request header, std::vector<std::byte> body,
                        std::vector<UniqueFd> fds) {
         const std::size_t index = index_of(*file);
-        const std::size_t before = dsp(index).requests;
+        const std::size_t before = *requests.at(index);
         return under_way(Running(file, header, std::move(body), std::move(fds)), before, index);
     }
     template<class T>
@@ -257,7 +259,8 @@ protected:
     }
 
     sd_event* event = nullptr;
-    std::vector<FakeDsp*> dsps; ///< in the order of the domains
+    std::vector<FakeDsp*> dsps; ///< in the order of the domains, then of later lives; those of ended ones dangle
+    std::vector<std::shared_ptr<std::atomic<std::size_t>>> requests; ///< what each has received
     std::unique_ptr<Driver> driver;
 };
 

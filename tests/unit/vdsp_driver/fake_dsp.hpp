@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -87,7 +88,9 @@ public:
     Handler handler;
     std::vector<Received> received;
     std::vector<std::uint64_t> gone;
-    std::atomic<std::size_t> requests = 0;
+    /// Outlives this object, for whoever counts across its end.
+    const std::shared_ptr<std::atomic<std::size_t>> counter = std::make_shared<std::atomic<std::size_t>>(0);
+    std::atomic<std::size_t>& requests = *counter;
 
 private:
     std::mutex mutex;
