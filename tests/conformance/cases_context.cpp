@@ -113,8 +113,7 @@ void add_circle_cases(Cases& cases) {
                              ::kill(caller, SIGKILL);
                              run.wait_child(caller, "caller");
                          },
-                     .spoils = true,
-                     .ordered = true});
+                     .spoils = true});
 }
 
 void add_exhaustion_cases(Cases& cases) {

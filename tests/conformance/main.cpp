@@ -208,7 +208,7 @@ bool run_case(const Case& what, bool json) {
     std::vector<std::string> wire;
     if (ready) {
         report = carry_out(what);
-        wire = end_log(what.domain, report.facts, what.ordered || report.facts.threads.size() <= 1);
+        wire = end_log(what.domain, report.facts, report.facts.threads.size() <= 1);
     } else {
         report.results.emplace_back("THE DSP DOES NOT ANSWER");
     }

@@ -106,7 +106,16 @@ int Run::attach(int file, const std::string& name) {
 int Run::invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::span<const vdsp_invoke_arg> arguments,
                 const std::string& name) {
     errno = 0;
-    return done(name, raw_invoke(file, handle, scalars, arguments));
+    const int rc = raw_invoke(file, handle, scalars, arguments);
+    const int error = errno;
+    // The driver lets go of the mappings of an answered call from a work item, a moment later.
+    for (const vdsp_invoke_arg& argument : arguments)
+        if (argument.fd > 0) {
+            ::usleep(30'000);
+            break;
+        }
+    errno = error;
+    return done(name, rc);
 }
 
 int Run::invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::initializer_list<vdsp_invoke_arg> arguments,

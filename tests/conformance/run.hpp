@@ -111,7 +111,6 @@ struct Case {
     bool fresh = false;          ///< the DSP restarts before the case
     bool spoils = false;         ///< the DSP restarts after it: contexts are lost
     bool slow = false;           ///< waits for bounds of 10 s
-    bool ordered = false;        ///< one call at a time although several threads make them: their ids are an answer
 };
 using Cases = std::vector<Case>;
 
