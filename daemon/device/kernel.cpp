@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <thread>
 
 namespace fastrpc::daemon {
 
@@ -32,6 +33,16 @@ std::vector<std::string> Kernel::list(const std::string& directory) {
 bool Kernel::exists(const std::string& path) {
     struct stat info {};
     return ::stat(path.c_str(), &info) == 0;
+}
+
+void Kernel::let_settle(const std::string& path, std::chrono::milliseconds age) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return;
+    using Clock = std::chrono::system_clock; // as the times of files
+    const auto born = Clock::time_point(std::chrono::duration_cast<Clock::duration>(
+        std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
+    const auto left = born + age - Clock::now();
+    if (left > Clock::duration::zero()) std::this_thread::sleep_for(std::min<Clock::duration>(left, age));
 }
 
 std::string Kernel::release() {

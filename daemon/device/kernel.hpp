@@ -1,6 +1,7 @@
 // The system calls that reach a device, as a seam: tests put a scripted kernel here.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ public:
     /// Names in a directory, sorted; empty when there is none.
     virtual std::vector<std::string> list(const std::string& directory);
     virtual bool exists(const std::string& path);
+    /// Waits until a node that has only just come is `age` old; never longer than `age`.
+    virtual void let_settle(const std::string& path, std::chrono::milliseconds age);
     /// Release of the running kernel, "6.12.3-arm64".
     virtual std::string release();
 

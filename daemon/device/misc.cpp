@@ -15,6 +15,9 @@
 namespace fastrpc::daemon {
 namespace {
 
+/// The driver shows a node before it can be opened without harm (KERNEL 1.1).
+constexpr std::chrono::milliseconds node_settles{100};
+
 class MiscDevice final : public Device {
 public:
     MiscDevice(Kernel& kernel, UniqueFd fd, std::string node, const MiscProfile& profile,
@@ -195,6 +198,7 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
     std::string tried;
     bool all_absent = true;
     for (const std::string& path : misc_nodes(domain, kind)) {
+        kernel.let_settle(path, node_settles);
         int fd = kernel.open(path);
         if (fd >= 0) {
             UniqueFd probe(fd);

@@ -35,7 +35,12 @@ public:
     std::vector<unsigned long> codes; ///< in order
     int most_open = 0;                ///< fds of nodes at the same time
 
+    std::set<std::string> settled;   ///< that somebody let_settle()
+    std::set<std::string> unsettled; ///< that were opened before
+
+    void let_settle(const std::string& path, std::chrono::milliseconds) override { settled.insert(path); }
     int open(const std::string& path) override {
+        if (!settled.contains(path)) unsettled.insert(path);
         opened.push_back(path);
         const auto found = nodes.find(path);
         if (found == nodes.end()) return -ENOENT;

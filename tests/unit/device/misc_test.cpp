@@ -93,6 +93,14 @@ TEST(OpenMisc, absent_nodes_are_named_with_what_to_look_at) {
     EXPECT_NE(device.error().text.find(secure + " ("), std::string::npos) << device.error().text;
 }
 
+TEST(OpenMisc, no_node_is_opened_before_it_is_old_enough) {
+    FakeKernel kernel;
+    kernel.nodes = {{secure, EACCES}, {plain, 0}};
+    EXPECT_TRUE(open_misc(Domain::cdsp, PdKind::root, on(kernel)));
+    EXPECT_EQ(kernel.opened.size(), 3U) << "the one that refuses, the one that is asked, and the one that is used";
+    EXPECT_EQ(kernel.unsettled, std::set<std::string>{}) << "KERNEL 1.1";
+}
+
 TEST(OpenMisc, both_errors_are_reported_when_they_differ) {
     FakeKernel kernel;
     kernel.nodes = {{secure, EACCES}};

@@ -1,0 +1,45 @@
+// What is asked of the machine's own kernel.
+#include "daemon/device/kernel.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+namespace fastrpc::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Settle : public testing::Test {
+protected:
+    Settle() {
+        std::string name = (std::filesystem::temp_directory_path() / "fastrpc-settle-XXXXXX").string();
+        directory_ = ::mkdtemp(name.data());
+        node_ = directory_ / "node";
+        std::ofstream(node_.string()) << "";
+    }
+    ~Settle() override { std::filesystem::remove_all(directory_); }
+    std::filesystem::path directory_, node_;
+};
+
+TEST_F(Settle, a_node_that_has_just_come_is_left_alone_for_a_while) {
+    std::filesystem::last_write_time(node_, std::filesystem::file_time_type::clock::now());
+    Kernel::real().let_settle(node_.string(), 60ms);
+    EXPECT_GE(std::filesystem::file_time_type::clock::now() - std::filesystem::last_write_time(node_), 60ms);
+}
+
+TEST_F(Settle, a_clock_that_was_set_back_costs_no_more_than_the_age) {
+    std::filesystem::last_write_time(node_, std::filesystem::file_time_type::clock::now() + 1h);
+    Kernel::real().let_settle(node_.string(), 10ms); // or this test takes an hour
+}
+
+TEST_F(Settle, a_node_that_is_not_there_is_not_waited_for) {
+    Kernel::real().let_settle((directory_ / "none").string(), 1h);
+}
+
+} // namespace
+} // namespace fastrpc::daemon
