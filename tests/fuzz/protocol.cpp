@@ -247,10 +247,12 @@ private:
         const int socket = rig().connect().release();
         connections_.push_back(socket);
         send_with_fds(socket, std::as_bytes(std::span(&hello, 1)), {});
+        const bool text_follows = hello.op == vdsp_op_command && name == "json";
+        if (text_follows) {
+            const auto text = source_.take_bytes(source_.take<std::uint8_t>());
+            if (text.empty() || !send_with_fds(socket, text, {})) return;
+        }
         receive(socket, true);
-        if (hello.op != vdsp_op_command || name != "json") return;
-        const auto text = source_.take_bytes(source_.take<std::uint8_t>());
-        if (!text.empty()) send_with_fds(socket, text, {});
     }
 
     void attach() {
