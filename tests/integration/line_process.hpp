@@ -27,8 +27,9 @@ public:
         if (!process) throw std::runtime_error(process.error().text);
         process_ = std::make_unique<stack::Process>(std::move(*process));
     }
-    /// The next line; empty when none came within `limit`, or at the end.
-    std::string line(std::chrono::milliseconds limit = 30s) {
+    /// The next line; empty when none came within `limit`, or at the end. The limit is for hangs alone: a sanitized
+    /// system on a shared machine takes tens of seconds for what else is one.
+    std::string line(std::chrono::milliseconds limit = 120s) {
         const auto end = std::chrono::steady_clock::now() + limit;
         for (;;) {
             if (const auto at = text_.find('\n'); at != text_.npos) {

@@ -10,7 +10,7 @@ public:
     StormClient(const stack::Stack& system, unsigned threads) :
         process_(system.client("tests/integration/fastrpc-storm",
                                {"--module-dir", module_directory(), "--threads", std::to_string(threads)})) {}
-    /// The next line that has `key`; null after 30 s or the end.
+    /// The next line that has `key`; null after 2 min or the end.
     json next(const std::string& key) { return process_.next(key); }
     /// Its last line.
     json finish() {

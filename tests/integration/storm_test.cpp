@@ -28,7 +28,7 @@ bool is_timed() {
 }
 
 int restarts() {
-    return is_timed() ? std::atoi(std::getenv("FASTRPC_STORM_RESTARTS")) : 50;
+    return is_timed() ? std::atoi(std::getenv("FASTRPC_STORM_RESTARTS")) : 20;
 }
 
 /// What fastrpcd has counted: arrivals of the domain's node.
