@@ -9,7 +9,7 @@ namespace fastrpc::vdsp {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr auto patience = 1s;
+constexpr auto patience = 3s; // a busy machine starts a listener late
 
 struct NextIn {
     std::uint32_t context;
