@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 int main(void) {
     const char* number = getenv("HEXAGONRPC_FD");
