@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 int main(void) {
     const char* number = getenv("HEXAGONRPC_FD");
@@ -25,12 +24,8 @@ int main(void) {
                                            {(uintptr_t)out, sizeof out, -1, 0},
                                            {(uintptr_t)error, sizeof error, -1, 0}};
     struct invoke request = {0, 0x00020200, (uintptr_t)open_arguments};
-    /* Its parent may not serve files yet: -5 says that nobody gave the module. */
-    int opened = ioctl(device, INVOKE, &request);
-    for (int tries = 0; tries < 100 && opened == 0 && (int)out[1] == -5; ++tries) {
-        usleep(20000);
-        opened = ioctl(device, INVOKE, &request);
-    }
+    /* Its parent may not serve files yet: the DSP waits for it. */
+    const int opened = ioctl(device, INVOKE, &request);
     say("child: open %#x, dlerr %#x, errno %d %s", (unsigned)opened, out[1], opened == -1 ? errno : 0, error);
     if (opened != 0 || out[1] != 0) return 1;
     if (uri != NULL) {

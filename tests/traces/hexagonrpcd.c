@@ -165,7 +165,7 @@ static void listen_to_dsp(void) {
             return;
         }
         struct reverse_call request;
-        if (out[3] > request_bytes) return say("a request of %u bytes is not implemented", out[3]);
+        if (out[3] > request_bytes) return say("a request of %u bytes: too long", out[3]);
         if (reverse_parse(&request, out[1], out[2], request_buffer, out[3]) != 0) return say("malformed request");
         uint8_t* outputs[most_buffers];
         int known = 0;

@@ -7,8 +7,6 @@
 #include "vdsp/driver/gem_table.hpp"
 #include "vdsp/driver/open_file.hpp"
 
-#include <string>
-
 namespace fastrpc::vdsp {
 
 class AccelFile final : public OpenFile {
@@ -32,8 +30,7 @@ private:
     Served ioctl(Caller& caller, const FileRequest& request, Answer& answer);
     // Nothing: the caller was interrupted. Else the driver's own ioctls, which ask the DSP.
     std::optional<Answer> attach(Caller& caller);
-    std::optional<Answer> create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell,
-                                 const std::string& name);
+    std::optional<Answer> create(Caller& caller, const CreateRequest& request);
     std::optional<Answer> map(Caller& caller, const vdsp_qda_map& request, const FileReference& file);
     std::optional<Answer> unmap(Caller& caller, const vdsp_qda_munmap& request);
     // Memory alone.

@@ -1,10 +1,8 @@
 // The ioctls of an accel file (KERNEL 2.3, 2.4): both layouts, and what they ask of the DSP.
 #include "vdsp/driver/accel_file.hpp"
 #include "vdsp/driver/struct_bytes.hpp"
-#include "vdsp/wire/kernel_calls.hpp"
 
 #include <cerrno>
-#include <cstring>
 
 namespace fastrpc::vdsp {
 
@@ -80,18 +78,9 @@ Served AccelFile::ioctl(Caller& caller, const FileRequest& request, Answer& answ
         if (!body.empty()) return Served::malformed;
         return profile().gem_first ? asked(attach(caller)) : answered(refuse(EINVAL));
     case VDSP_QDA_INIT_CREATE: {
-        vdsp_init_create given;
-        vdsp_argument argument;
-        char comm[vdsp_comm_bytes];
-        CallArgument shell;
-        if (!vdsp::take(body, given) || !vdsp::take(body, argument) || !vdsp::take(body, comm) || !body.empty() ||
-            !file_of(argument, request.fds, shell.file))
-            return Served::malformed;
-        shell.pointer = given.file;
-        shell.length = given.filelen;
-        shell.fd = given.filefd;
-        if (argument.vma_start != VDSP_NO_VMA) shell.vma_start = argument.vma_start;
-        return asked(create(caller, given, shell, std::string(comm, ::strnlen(comm, sizeof comm - 1))));
+        CreateRequest given;
+        if (!take_create(request, given)) return Served::malformed;
+        return asked(create(caller, given));
     }
     case VDSP_QDA_MAP: {
         vdsp_qda_map given;
@@ -114,22 +103,20 @@ Served AccelFile::ioctl(Caller& caller, const FileRequest& request, Answer& answ
 
 std::optional<Answer> AccelFile::attach(Caller& caller) {
     pd_ = pd::root;
-    const kernel_call::ClientBody body{.client = client_};
-    const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle, kernel_call::attach, {&argument, 1});
+    const KernelEnd done = attach_client(caller);
     if (done.gone) return std::nullopt;
     return done.answer();
 }
 
-std::optional<Answer> AccelFile::create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell,
-                                        const std::string& name) {
+std::optional<Answer> AccelFile::create(Caller& caller, const CreateRequest& create) {
+    const vdsp_init_create& request = create.given;
     if (request.filelen > largest_shell) return refuse(EINVAL);
     if (const int error = prepare_memory(); error != 0) return refuse(error);
     pd_ = pd::user;
     std::uint64_t mapping = 0; // 0: none
     if (request.filelen != 0) {
         if (request.filefd <= 0) return refuse(EINVAL);
-        const auto taken = take(request.filefd, shell.file, request.filelen);
+        const auto taken = take(request.filefd, create.shell.file, request.filelen);
         if (!taken) return refuse(EINVAL);
         mapping = taken->serial;
     }
@@ -138,21 +125,7 @@ std::optional<Answer> AccelFile::create(Caller& caller, const vdsp_init_create& 
         mappings_.drop(mapping);
         return refuse(memory.error());
     }
-    const kernel_call::CreateBody body{.client = client_,
-                                       .name_length = static_cast<std::uint32_t>(name.size() + 1),
-                                       .file_length = request.filelen,
-                                       .pages = 1,
-                                       .attributes = request.attrs,
-                                       .signature_length = request.siglen};
-    const kernel_call::Page page{.address = (*memory)->window.address(), .size = init_bytes};
-    KernelArgument arguments[] = {
-        {.input = bytes_of(body), .length = sizeof body, .order = 1},
-        {.input = std::as_bytes(std::span(name.c_str(), name.size() + 1)), .length = name.size() + 1, .order = 0},
-        {.order = 3},
-        {.input = bytes_of(page), .length = sizeof page, .order = 2}};
-    if (mapping != 0) arguments[2].mapped = &shell;
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle,
-                                       request.attrs != 0 ? kernel_call::create_attr : kernel_call::create, arguments);
+    const KernelEnd done = create_pd(caller, create, **memory);
     if (done.failed() && !done.gone) { // an interrupted one stays the DSP's
         mappings_.drop(mapping);
         return done.answer();
@@ -177,28 +150,10 @@ std::optional<Answer> AccelFile::map(Caller& caller, const vdsp_qda_map& request
         mapping = taken->serial;
         page = {.address = taken->dma, .size = taken->buffer.size};
     }
-    KernelEnd done;
-    if (request.request == request_heap) {
-        const kernel_call::MmapBody body{
-            .client = client_, .flags = request.flags, .address = request.vaddrin, .num = 16, .padding = 0};
-        const KernelArgument arguments[] = {{.input = bytes_of(body), .length = sizeof body, .order = 2},
-                                            {.input = bytes_of(page), .length = sizeof page, .order = 1},
-                                            {.length = 8, .order = 0}};
-        done = kernel_call(caller, kernel_call::process_handle, kernel_call::mmap, arguments);
-    } else {
-        const kernel_call::MemMapBody body{.client = client_,
-                                           .fd = request.fd,
-                                           .offset = static_cast<std::int32_t>(request.offset),
-                                           .flags = request.flags,
-                                           .address = request.vaddrin,
-                                           .num = 16,
-                                           .data_length = 0};
-        const KernelArgument arguments[] = {{.input = bytes_of(body), .length = sizeof body, .order = 2},
-                                            {.input = bytes_of(page), .length = sizeof page, .order = 1},
-                                            {.order = 1},
-                                            {.length = 8, .order = 0}};
-        done = kernel_call(caller, kernel_call::process_handle, kernel_call::mem_map, arguments);
-    }
+    const auto offset = static_cast<std::int32_t>(request.offset);
+    const KernelEnd done = request.request == request_heap
+                               ? grow_heap(caller, request.flags, request.vaddrin, page)
+                               : map_fd(caller, {request.fd, offset, request.flags, request.vaddrin}, page);
     if (done.gone) return std::nullopt;
     if (done.failed()) {
         mappings_.drop(mapping);
@@ -210,20 +165,9 @@ std::optional<Answer> AccelFile::map(Caller& caller, const vdsp_qda_map& request
 }
 
 std::optional<Answer> AccelFile::unmap(Caller& caller, const vdsp_qda_munmap& request) {
-    KernelEnd done;
-    if (request.request == request_heap) {
-        const kernel_call::MunmapBody body{
-            .client = client_, .padding = 0, .address = request.vaddrout, .size = request.size};
-        const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
-        done = kernel_call(caller, kernel_call::process_handle, kernel_call::munmap, {&argument, 1});
-    } else if (request.request == request_buffer) {
-        const kernel_call::MemUnmapBody body{
-            .client = client_, .fd = request.fd, .address = request.vaddr, .length = request.size};
-        const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
-        done = kernel_call(caller, kernel_call::process_handle, kernel_call::mem_unmap, {&argument, 1});
-    } else {
-        return refuse(EINVAL);
-    }
+    if (request.request != request_heap && request.request != request_buffer) return refuse(EINVAL);
+    const KernelEnd done = request.request == request_heap ? shrink_heap(caller, request.vaddrout, request.size)
+                                                           : unmap_fd(caller, request.fd, request.vaddr, request.size);
     if (done.gone) return std::nullopt;
     if (done.failed()) return done.answer();
     // The driver forwards what it is given and keeps no list; only the memory that we keep for the DSP ends.

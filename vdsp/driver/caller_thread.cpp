@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 namespace fastrpc::vdsp {
 
@@ -48,30 +49,36 @@ void CallerThreads::spawn(std::function<void()> work) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    {
-        const std::lock_guard lock(mutex_);
-        ++running_;
-    }
+    const std::lock_guard lock(mutex_);
+    const auto place = threads_.emplace(threads_.end());
     ::pthread_sigmask(SIG_SETMASK, &all, &before); // for the new thread, which inherits it
     try {
-        std::thread([this, work = std::move(work)]() mutable {
+        *place = std::thread([this, place, work = std::move(work)]() mutable {
             try {
                 work();
             } catch (const std::system_error& error) {
                 log::error(std::string("a caller's thread ends: ") + error.what());
             }
             work = nullptr; // what it holds ends first
-            std::unique_lock lock(mutex_);
-            --running_;
-            std::notify_all_at_thread_exit(ended_, std::move(lock));
-        }).detach();
+            end(place);
+        });
     } catch (const std::system_error&) {
         ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-        const std::lock_guard lock(mutex_);
-        --running_;
+        threads_.erase(place);
         throw;
     }
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void CallerThreads::end(std::list<std::thread>::iterator place) {
+    std::thread previous;
+    {
+        const std::lock_guard lock(mutex_);
+        previous = std::exchange(last_ended_, std::move(*place));
+        threads_.erase(place);
+        ended_.notify_all();
+    }
+    if (previous.joinable()) previous.join();
 }
 
 bool CallerThreads::start(UniqueFd socket, std::shared_ptr<DeviceFile> file,
@@ -128,7 +135,10 @@ void CallerThreads::stop() {
     std::unique_lock lock(mutex_);
     stopping_ = true;
     for (const Channel& channel : channels_) ::shutdown(channel.socket.get(), SHUT_RDWR);
-    ended_.wait(lock, [this] { return running_ == 0; });
+    ended_.wait(lock, [this] { return threads_.empty(); });
+    std::thread last = std::move(last_ended_);
+    lock.unlock();
+    if (last.joinable()) last.join(); // and with it all before it
 }
 
 std::size_t CallerThreads::count() const {

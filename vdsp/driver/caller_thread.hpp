@@ -12,6 +12,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 namespace fastrpc::vdsp {
 
@@ -43,6 +44,8 @@ private:
     using Place = std::list<Channel>::iterator;
 
     void spawn(std::function<void()> work);
+    /// The last thing that the thread of `place` does here.
+    void end(std::list<std::thread>::iterator place);
     void serve(Channel& channel);
     bool wait_release(Caller& caller, Channel& channel);
     /// No caller of `file` has a next request answered.
@@ -52,7 +55,8 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable ended_;
     std::list<Channel> channels_;
-    std::size_t running_ = 0;
+    std::list<std::thread> threads_; ///< that still work
+    std::thread last_ended_;         ///< joined by the next that ends, so that one at most is left over
     bool stopping_ = false;
 };
 

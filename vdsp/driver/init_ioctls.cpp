@@ -24,15 +24,13 @@ Answer MiscFile::attach(Caller& caller, std::uint32_t as) {
     if (profile().needs_admin && !has_admin(caller.pid, caller.tid)) return refuse(EPERM);
     if (profile().attach_once && created_) return refuse(EINVAL);
     const std::uint32_t before = pd_.exchange(as);
-    const kernel_call::ClientBody body{.client = client_};
-    const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle, kernel_call::attach, {&argument, 1});
+    const KernelEnd done = attach_client(caller);
     if (done.failed() && profile().attach_once) pd_ = before; // it switches only when the DSP accepted
     return done.answer();
 }
 
-Answer MiscFile::create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell,
-                        const std::string& name) {
+Answer MiscFile::create(Caller& caller, const CreateRequest& create) {
+    const vdsp_init_create& request = create.given;
     const bool is_unsigned = channel_->unsigned_support() && (request.attrs & attribute::unsigned_module) != 0;
     if (profile().needs_admin && !is_unsigned && !has_admin(caller.pid, caller.tid)) return refuse(EPERM);
     if (!secure_node_ && channel_->domain().secure && !is_unsigned) return refuse(ECONNREFUSED);
@@ -45,7 +43,7 @@ Answer MiscFile::create(Caller& caller, const vdsp_init_create& request, const C
     }
     std::uint64_t mapping = 0; // 0: none
     if (request.filelen != 0) {
-        const auto taken = mappings_.take(request.filefd, shell.file, request.filelen);
+        const auto taken = mappings_.take(request.filefd, create.shell.file, request.filelen);
         if (!taken) return refuse(taken.error());
         mapping = taken->serial;
     }
@@ -56,21 +54,7 @@ Answer MiscFile::create(Caller& caller, const vdsp_init_create& request, const C
         mappings_.drop(mapping);
         return refuse(memory.error());
     }
-    const kernel_call::CreateBody body{.client = client_,
-                                       .name_length = static_cast<std::uint32_t>(name.size() + 1),
-                                       .file_length = request.filelen,
-                                       .pages = 1,
-                                       .attributes = request.attrs,
-                                       .signature_length = request.siglen};
-    const kernel_call::Page page{.address = (*memory)->window.address(), .size = memory_size};
-    KernelArgument arguments[] = {
-        {.input = bytes_of(body), .length = sizeof body, .order = 1},
-        {.input = std::as_bytes(std::span(name.c_str(), name.size() + 1)), .length = name.size() + 1, .order = 0},
-        {.order = 3},
-        {.input = bytes_of(page), .length = sizeof page, .order = 2}};
-    if (mapping != 0) arguments[2].mapped = &shell;
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle,
-                                       request.attrs != 0 ? kernel_call::create_attr : kernel_call::create, arguments);
+    const KernelEnd done = create_pd(caller, create, **memory);
     if (done.failed()) { // the shell's mapping and the memory stay only with a PD
         mappings_.drop(mapping);
         return done.answer();

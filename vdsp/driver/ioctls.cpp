@@ -1,7 +1,6 @@
 // The ioctls besides INVOKE and the inits (KERNEL 1.13), and the calls on handles 1 and 2 that they make.
 #include "vdsp/driver/misc_file.hpp"
 #include "vdsp/driver/struct_bytes.hpp"
-#include "vdsp/wire/kernel_calls.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -54,18 +53,9 @@ Served MiscFile::ioctl(Caller& caller, const FileRequest& request, Answer& answe
         return Served::answered;
     }
     case VDSP_INIT_CREATE: {
-        vdsp_init_create given;
-        vdsp_argument argument;
-        char comm[vdsp_comm_bytes];
-        CallArgument shell;
-        if (!take(body, given) || !take(body, argument) || !take(body, comm) || !body.empty() ||
-            !file_of(argument, request.fds, shell.file))
-            return Served::malformed;
-        shell.pointer = given.file;
-        shell.length = given.filelen;
-        shell.fd = given.filefd;
-        if (argument.vma_start != VDSP_NO_VMA) shell.vma_start = argument.vma_start;
-        answer = create(caller, given, shell, std::string(comm, ::strnlen(comm, sizeof comm - 1)));
+        CreateRequest given;
+        if (!take_create(request, given)) return Served::malformed;
+        answer = create(caller, given);
         return Served::answered;
     }
     case VDSP_INIT_CREATE_STATIC: {
@@ -93,16 +83,11 @@ Answer MiscFile::map_heap(Caller& caller, const vdsp_mmap& request, bool unwrita
     if (request.vaddrin != 0) return refuse(EINVAL);
     auto heap = make_heap(request.size, remote ? 0 : slot_ + 1);
     if (!heap) return refuse(heap.error());
-    const kernel_call::MmapBody body{.client = client_, .flags = request.flags, .address = 0, .num = 16, .padding = 0};
-    const kernel_call::Page page{.address = (*heap)->window.address(), .size = request.size};
-    const KernelArgument arguments[] = {{.input = bytes_of(body), .length = sizeof body, .order = 2},
-                                        {.input = bytes_of(page), .length = sizeof page, .order = 1},
-                                        {.length = 8, .order = 0}};
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle, kernel_call::mmap, arguments);
+    const KernelEnd done = grow_heap(caller, request.flags, 0, {(*heap)->window.address(), request.size});
     if (done.failed()) return done.answer();
     (*heap)->dsp_address = first_u64(done.output);
     if (unwritable) { // the caller cannot learn the address: undone
-        unmap_on_dsp(caller, (*heap)->dsp_address, request.size);
+        shrink_heap(caller, (*heap)->dsp_address, request.size);
         return refuse(EFAULT);
     }
     vdsp_mmap filled = request;
@@ -110,12 +95,6 @@ Answer MiscFile::map_heap(Caller& caller, const vdsp_mmap& request, bool unwrita
     const std::lock_guard lock(heaps_mutex_);
     heaps_.push_back(std::move(*heap));
     return {.body = copy_of(filled)};
-}
-
-MiscFile::KernelEnd MiscFile::unmap_on_dsp(Caller& caller, std::uint64_t address, std::uint64_t size) {
-    const kernel_call::MunmapBody body{.client = client_, .padding = 0, .address = address, .size = size};
-    const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
-    return kernel_call(caller, kernel_call::process_handle, kernel_call::munmap, {&argument, 1});
 }
 
 Answer MiscFile::unmap_heap(Caller& caller, const vdsp_munmap& request) {
@@ -127,7 +106,7 @@ Answer MiscFile::unmap_heap(Caller& caller, const vdsp_munmap& request) {
         if (found == heaps_.end()) return refuse(EINVAL);
         heap = *found;
     }
-    const KernelEnd done = unmap_on_dsp(caller, request.vaddrout, request.size);
+    const KernelEnd done = shrink_heap(caller, request.vaddrout, request.size);
     if (!done.failed()) { // one that the DSP keeps stays ours, too
         const std::lock_guard lock(heaps_mutex_);
         std::erase(heaps_, heap);
@@ -140,19 +119,8 @@ Answer MiscFile::map_buffer(Caller& caller, const vdsp_mem_map& request, FileRef
     if (profile().strict_maps && mappings_.mem_mapped(request.fd)) return refuse(EEXIST);
     const auto taken = mappings_.take(request.fd, file, request.length);
     if (!taken) return refuse(taken.error());
-    const kernel_call::MemMapBody body{.client = client_,
-                                       .fd = request.fd,
-                                       .offset = request.offset,
-                                       .flags = request.flags,
-                                       .address = request.vaddrin,
-                                       .num = 16,
-                                       .data_length = 0};
-    const kernel_call::Page page{.address = taken->dma, .size = taken->length};
-    const KernelArgument arguments[] = {{.input = bytes_of(body), .length = sizeof body, .order = 2},
-                                        {.input = bytes_of(page), .length = sizeof page, .order = 1},
-                                        {.order = 1},
-                                        {.length = 8, .order = 0}};
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle, kernel_call::mem_map, arguments);
+    const KernelEnd done =
+        map_fd(caller, {request.fd, request.offset, request.flags, request.vaddrin}, {taken->dma, taken->length});
     if (done.failed()) {
         mappings_.drop(taken->serial);
         return done.answer();
@@ -165,19 +133,12 @@ Answer MiscFile::map_buffer(Caller& caller, const vdsp_mem_map& request, FileRef
     return {.body = copy_of(filled)};
 }
 
-MiscFile::KernelEnd MiscFile::unmap_on_dsp(Caller& caller, const MappingView& mapping) {
-    const kernel_call::MemUnmapBody body{
-        .client = client_, .fd = mapping.number, .address = mapping.dsp_address, .length = mapping.length};
-    const KernelArgument argument{.input = bytes_of(body), .length = sizeof body};
-    const KernelEnd done = kernel_call(caller, kernel_call::process_handle, kernel_call::mem_unmap, {&argument, 1});
-    if (!done.failed()) mappings_.drop(mapping.serial);
-    return done;
-}
-
 Answer MiscFile::unmap_buffer(Caller& caller, const vdsp_mem_unmap& request) {
     const auto mapping = mappings_.by_address(request.vaddr, request.fd);
     if (!mapping) return refuse(EINVAL);
-    return unmap_on_dsp(caller, *mapping).answer();
+    const KernelEnd done = unmap_fd(caller, mapping->number, mapping->dsp_address, mapping->length);
+    if (!done.failed()) mappings_.drop(mapping->serial);
+    return done.answer();
 }
 
 Answer MiscFile::dsp_info(Caller& caller, const vdsp_dsp_info& request) {

@@ -3,8 +3,6 @@
 
 #include "vdsp/driver/open_file.hpp"
 
-#include <string>
-
 namespace fastrpc::vdsp {
 
 class MiscFile final : public OpenFile {
@@ -25,7 +23,7 @@ private:
     // ioctls.cpp, init_ioctls.cpp
     Served ioctl(Caller& caller, const FileRequest& request, Answer& answer);
     Answer attach(Caller& caller, std::uint32_t as);
-    Answer create(Caller& caller, const vdsp_init_create& request, const CallArgument& shell, const std::string& name);
+    Answer create(Caller& caller, const CreateRequest& request);
     Answer create_static(Caller& caller, const vdsp_init_create_static& request, std::span<const std::byte> name);
     Answer map_heap(Caller& caller, const vdsp_mmap& request, bool unwritable);
     Answer unmap_heap(Caller& caller, const vdsp_munmap& request);
@@ -33,9 +31,6 @@ private:
     Answer unmap_buffer(Caller& caller, const vdsp_mem_unmap& request);
     Answer dsp_info(Caller& caller, const vdsp_dsp_info& request);
     Answer allocate(const vdsp_alloc_dma_buff& request);
-
-    KernelEnd unmap_on_dsp(Caller& caller, std::uint64_t address, std::uint64_t size);
-    KernelEnd unmap_on_dsp(Caller& caller, const MappingView& mapping);
 
     const std::uint32_t slot_;
     const bool secure_node_;

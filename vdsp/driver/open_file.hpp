@@ -3,6 +3,7 @@
 #pragma once
 
 #include "vdsp/driver/dsp_channel.hpp"
+#include "vdsp/wire/kernel_calls.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace fastrpc::vdsp {
@@ -26,6 +28,15 @@ inline constexpr std::uint32_t root = 0;
 inline constexpr std::uint32_t user = 1;
 inline constexpr std::uint32_t sensors = 2;
 } // namespace pd
+
+/// An INIT_CREATE of either driver, as it came.
+struct CreateRequest {
+    vdsp_init_create given{};
+    CallArgument shell; ///< what filefd names
+    std::string name;   ///< of the program
+};
+/// False when the request is malformed.
+bool take_create(const FileRequest& request, CreateRequest& create);
 
 class OpenFile : public DeviceFile, public std::enable_shared_from_this<OpenFile> {
 public:
@@ -70,6 +81,21 @@ protected:
     // kernel_call.cpp
     KernelEnd kernel_call(Caller& caller, std::uint32_t handle, Scalars scalars,
                           std::span<const KernelArgument> arguments);
+
+    // pd_calls.cpp
+    KernelEnd attach_client(Caller& caller);
+    /// Its first memory is `memory`; the shell, if there is one, is mapped.
+    KernelEnd create_pd(Caller& caller, const CreateRequest& request, const HeapMemory& memory);
+    /// The output is the DSP's address, as that of map_fd.
+    KernelEnd grow_heap(Caller& caller, std::uint32_t flags, std::uint64_t address, kernel_call::Page page);
+    KernelEnd shrink_heap(Caller& caller, std::uint64_t address, std::uint64_t size);
+    struct FdMap {
+        std::int32_t fd, offset;
+        std::uint32_t flags;
+        std::uint64_t address; ///< that the caller wishes
+    };
+    KernelEnd map_fd(Caller& caller, const FdMap& map, kernel_call::Page page);
+    KernelEnd unmap_fd(Caller& caller, std::int32_t fd, std::uint64_t address, std::uint64_t length);
 
     std::expected<std::shared_ptr<HeapMemory>, int> make_heap(std::uint64_t size, std::uint32_t sid);
     /// The last call of a file: the DSP forgets the client.

@@ -104,11 +104,11 @@ HostReply HostTest::serve_files(const Seen& call) {
     }
 }
 
-Sent HostTest::send_open(std::int32_t client, unsigned pd, std::string_view uri) {
+Sent HostTest::send_open(std::int32_t client, unsigned pd, std::string_view uri, std::int32_t tid) {
     Bytes name = bytes_of_text(uri);
     name.push_back(std::byte{0});
     const std::array<std::uint32_t, 2> in{static_cast<std::uint32_t>(name.size()), 255};
-    return send(client, pd, main_tid, 8, 0x02020200, {input(bytes_of_value(in)), input(name), output(8), output(255)});
+    return send(client, pd, tid, 8, 0x02020200, {input(bytes_of_value(in)), input(name), output(8), output(255)});
 }
 
 HostTest::Opened HostTest::opened(const Sent& sent) {

@@ -41,7 +41,7 @@ protected:
         std::int32_t dl_error = 0;
         std::string text;
     };
-    Sent send_open(std::int32_t client, unsigned pd, std::string_view uri);
+    Sent send_open(std::int32_t client, unsigned pd, std::string_view uri, std::int32_t tid = main_tid);
     Opened opened(const Sent& sent);
     Opened open(std::int32_t client, unsigned pd, std::string_view uri) { return opened(send_open(client, pd, uri)); }
     static std::string uri_of(std::string_view interface);

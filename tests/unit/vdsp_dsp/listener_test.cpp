@@ -2,7 +2,9 @@
 #include "host_side.hpp"
 
 #include <array>
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 namespace fastrpc::vdsp::test {
 namespace {
@@ -140,6 +142,21 @@ TEST_F(Tunnel, open_waits_a_moment_for_a_listener_that_comes_late) {
     files["libtest_skel.so"] = file_bytes(TEST_SKEL);
     ASSERT_EQ(create(3), 0);
     const Sent early = send_open(3, 1, uri_of("test"));
+    listen(3, 1);
+    EXPECT_EQ(opened(early).dl_error, 0);
+}
+
+TEST_F(Tunnel, a_host_registers_and_unregisters_while_an_open_waits_for_it) {
+    start();
+    files["libtest_skel.so"] = file_bytes(TEST_SKEL);
+    ASSERT_EQ(create(3), 0);
+    const Sent early = send_open(3, 1, uri_of("test"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50)); // until the DSP's loader waits
+    const Opened registration = opened(send_open(3, 1, "adsp_default_listener", listener_tid));
+    ASSERT_EQ(registration.dl_error, 0) << registration.text;
+    EXPECT_EQ(finish(send(3, 1, listener_tid, registration.handle, 0)), 0);
+    const std::array<std::uint32_t, 2> close{registration.handle, 0};
+    EXPECT_EQ(finish(send(3, 1, listener_tid, 8, 0x03010200, {input(bytes_of_value(close)), output(4), output(0)})), 0);
     listen(3, 1);
     EXPECT_EQ(opened(early).dl_error, 0);
 }

@@ -85,9 +85,12 @@ LoadResult<std::uint32_t> Modules::open(const std::string& text) {
     if (!uri->domain.empty() && uri->domain != to_string(domain_))
         return failure(aee::on_dsp(invalid_domain),
                        fmt::format("{} is for {}, this is {}", uri->file, uri->domain, to_string(domain_)));
-    const std::lock_guard loading(loading_);
+    // Without the loader: the listener that it may be waiting for is itself a built-in module.
     auto module = built_in(*uri);
-    if (!module && is_user_ && !uri->bare) module = load(*uri, text);
+    if (!module && is_user_ && !uri->bare) {
+        const std::lock_guard loading(loading_);
+        module = load(*uri, text);
+    }
     if (!module) return std::unexpected(std::move(module.error()));
     const std::lock_guard lock(mutex_);
     while (open_.contains(next_)) next_ = next_ == last_handle ? first_module_handle : next_ + 1;
@@ -106,11 +109,10 @@ LoadResult<void> Modules::close(std::uint32_t handle) {
         module = std::move(found->second);
         open_.erase(found);
     }
+    if (!module->library) return {};
     const std::lock_guard loading(loading_); // a library must not be loaded while it is unloaded
-    if (module->entry != nullptr) {
-        if (const int result = close_instance(*module))
-            return failure(result, fmt::format("the module failed to close: {}", aee::describe(result)));
-    }
+    if (const int result = close_instance(*module))
+        return failure(result, fmt::format("the module failed to close: {}", aee::describe(result)));
     module.reset();
     return {};
 }

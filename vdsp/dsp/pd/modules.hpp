@@ -60,7 +60,7 @@ private:
     Reporter report_;
     HostFiles files_{listener_};
     bool probed_ = false;
-    std::mutex loading_; ///< one open at a time, as the DSP's loader does; guards files_, probed_ and libraries_
+    std::mutex loading_; ///< one load at a time, as the DSP's loader does; guards files_, probed_ and libraries_
     std::map<std::string, std::weak_ptr<Library>, std::less<>> libraries_; ///< by file name
     std::mutex mutex_;                                                     ///< guards open_ and next_
     std::map<std::uint32_t, std::shared_ptr<OpenModule>> open_;
