@@ -64,12 +64,8 @@ public:
     Status shrink_heap(std::uint64_t address, std::uint64_t bytes) override;
 
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
-        if (arguments.size() != scalars.buffers() || arguments.size() != scalars.arguments())
-            throw std::invalid_argument("invoke: arguments and scalars do not agree");
-        // The driver itself would let handle 1 act on any session of the DSP (KERNEL 2.5 #2).
-        if (is_kernel_handle(handle)) return {-1, EPERM};
         std::array<KernelArgument, max_arguments> kernel; // uninitialised on purpose: 13 KB
-        if (!buffers_.lay_out(arguments, kernel.data())) return {-1, EINVAL};
+        if (const int error = buffers_.lay_out(handle, scalars, arguments, kernel.data())) return {-1, error};
         accel_abi::Invoke request{handle, scalars.word, reinterpret_cast<std::uintptr_t>(kernel.data())};
         return call(accel_abi::invoke, &request);
     }

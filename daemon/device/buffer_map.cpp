@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <stdexcept>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
@@ -128,6 +129,16 @@ void BufferMap::end_unshare(Slot& slot) noexcept {
 BufferMap::Slot* BufferMap::find(std::uint32_t id) const noexcept {
     Slot& slot = slots_[id % Device::buffer_slots];
     return id != 0 && slot.id.load(std::memory_order_acquire) == id ? &slot : nullptr;
+}
+
+int BufferMap::lay_out(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments,
+                       KernelArgument* into) const {
+    if (arguments.size() != scalars.buffers() || arguments.size() != scalars.arguments())
+        throw std::invalid_argument("invoke: arguments and scalars do not agree");
+    // Processes and utilities are the kernel's to call (KERNEL 0.2); QDA itself would let a program act on any session
+    // of the DSP (KERNEL 2.5 #2).
+    if (handle == 1 || handle == 2) return EPERM;
+    return lay_out(arguments, into) ? 0 : EINVAL;
 }
 
 bool BufferMap::lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept {

@@ -72,11 +72,13 @@ public:
     Result<Slot*> begin_unshare(std::uint32_t id);
     void end_unshare(Slot& slot) noexcept;
 
-    /// Translates arguments, `into` having room for each; false for what KERNEL 1.17 forbids. Takes no lock: the host
-    /// pins a buffer while a call uses it, so its slot stays.
-    [[nodiscard]] bool lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
+    /// Translates the arguments of a call, `into` having room for each: 0, or the errno of Device::invoke. Throws
+    /// std::invalid_argument as it does. Takes no lock: the host pins a buffer while a call uses it, so its slot stays.
+    [[nodiscard]] int lay_out(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments,
+                              KernelArgument* into) const;
 
 private:
+    [[nodiscard]] bool lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
     [[nodiscard]] Slot* find(std::uint32_t id) const noexcept;
 
     std::unique_ptr<Slot[]> slots_;

@@ -18,9 +18,4 @@ private:
     std::atomic<bool> claimed_ = false;
 };
 
-/// Handles of the DSP that belong to the kernel (KERNEL 0.2): process groups and utilities.
-constexpr bool is_kernel_handle(unsigned handle) noexcept {
-    return handle == 1 || handle == 2;
-}
-
 } // namespace fastrpc::daemon
