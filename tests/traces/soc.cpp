@@ -2,6 +2,7 @@
 
 #include "ipc/frame.hpp"
 
+#include <fcntl.h>
 #include <fstream>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ void write_shell(const fs::path& path, const std::string& head) {
 } // namespace
 
 Program::Program(stack::Launch launch) : output_(::memfd_create("output", MFD_CLOEXEC)) {
+    // Threads write at once, and a memfd does not keep its position for them: lines would overwrite each other.
+    if (::fcntl(output_.get(), F_SETFL, O_APPEND) != 0) throw std::runtime_error("O_APPEND");
     launch.output = output_.get();
     launch.log = output_.get();
     auto process = stack::Process::start(launch);
