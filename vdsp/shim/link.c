@@ -366,16 +366,12 @@ static void announce_close(int device) {
     SHIM_CALL(SYS_sendto, device, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 }
 
-int shim_close(int fd) {
-    uint64_t inode;
-    if (fd >= 0) shim_forget_fds((unsigned)fd, (unsigned)fd);
-    if (!shim_is_device(fd, &inode)) return (int)SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
+int shim_hang_up(int device, uint64_t file) {
     struct channel spare;
     int error = 0;
-    shim_maybe_set(fd, false);
-    struct channel* channel = channel_to(fd, inode, &spare, &error);
-    announce_close(fd);
-    const int closed = (int)SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
+    struct channel* channel = channel_to(device, file, &spare, &error);
+    announce_close(device);
+    const int closed = (int)SHIM_CALL(SYS_close, device, 0, 0, 0, 0, 0);
     if (channel == NULL) return closed;
     struct iovec out[1];
     struct iovec in[1];

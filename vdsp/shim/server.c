@@ -1,4 +1,4 @@
-/* The server of the virtual SoC, and the connections to it: a device fd is one of them. */
+/* The server of the virtual SoC, and the connections to it: an open node is one of them. */
 #include "shim.h"
 
 #include <errno.h>
@@ -10,16 +10,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <unistd.h>
 
-enum { hinted_fds = 4096, vouched_slots = 1024 };
+enum { hinted_fds = 4096 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct sockaddr_un server; /* sun_path empty: pass everything through */
-static uint64_t memfd_device;
-static _Atomic uint8_t hints[hinted_fds];       /* fds that may be devices */
-static _Atomic uint64_t vouched[vouched_slots]; /* inode << 2 | vdsp_buffer_* + 1 */
-static _Atomic uint64_t control_link;           /* (fd + 1) << 40 | inode of the control connection, 0: none */
+static uint64_t memfds;
+static _Atomic uint8_t hints[hinted_fds]; /* fds that may be devices */
+static _Atomic uint64_t control_link;     /* (fd + 1) << 40 | inode of the control connection, 0: none */
 static const uint64_t inode_mask = ((uint64_t)1 << 40) - 1;
 
 static void set_up(void) {
@@ -27,7 +25,7 @@ static void set_up(void) {
     if (path == NULL || path[0] != '/' || strlen(path) >= sizeof server.sun_path) return;
     const int memfd = (int)SHIM_CALL(SYS_memfd_create, "fastrpc-vdsp-probe", MFD_CLOEXEC, 0, 0, 0, 0);
     struct stat status;
-    if (memfd >= 0 && SHIM_CALL(SYS_fstat, memfd, &status, 0, 0, 0, 0) == 0) memfd_device = status.st_dev;
+    if (memfd >= 0 && SHIM_CALL(SYS_fstat, memfd, &status, 0, 0, 0, 0) == 0) memfds = status.st_dev;
     if (memfd >= 0) shim_close_raw(memfd);
     server.sun_family = AF_UNIX;
     strcpy(server.sun_path, path);
@@ -40,6 +38,10 @@ bool shim_active(void) {
 
 const char* shim_server_path(void) {
     return server.sun_path;
+}
+
+uint64_t shim_memfds(void) {
+    return memfds;
 }
 
 bool shim_maybe_device(int fd) {
@@ -81,8 +83,8 @@ int shim_lookup(const char* name) {
     return 0;
 }
 
-/* The control connection. It is made with the first device, while the program may still connect. */
-static int control(uint64_t* inode) {
+/* It is made with the first device, while the program may still connect. */
+int shim_control(uint64_t* inode) {
     for (;;) {
         uint64_t link = atomic_load(&control_link);
         const int fd = (int)(link >> 40) - 1;
@@ -108,47 +110,6 @@ int shim_open(const char* name, int flags) {
     if (fd < 0) return fd;
     if ((flags & O_CLOEXEC) == 0) SHIM_CALL(SYS_fcntl, fd, F_SETFD, 0, 0, 0, 0);
     shim_maybe_set(fd, true);
-    control(&unused);
+    shim_control(&unused);
     return fd;
-}
-
-bool shim_is_device(int fd, uint64_t* inode) {
-    struct sockaddr_un peer;
-    socklen_t length = sizeof peer;
-    if (!shim_active() || !shim_inode(fd, inode, S_IFSOCK)) return false;
-    if (shim_file_known(*inode)) return true;
-    memset(&peer, 0, sizeof peer);
-    if (SHIM_CALL(SYS_getpeername, fd, &peer, &length, 0, 0, 0) != 0 || peer.sun_family != AF_UNIX ||
-        strncmp(peer.sun_path, server.sun_path, sizeof peer.sun_path) != 0)
-        return false;
-    shim_maybe_set(fd, true);
-    return true;
-}
-
-int shim_vouch(int fd) {
-    struct stat status;
-    if (!shim_active() || SHIM_CALL(SYS_fstat, fd, &status, 0, 0, 0, 0) != 0 || !S_ISREG(status.st_mode) ||
-        status.st_dev != memfd_device)
-        return vdsp_buffer_unknown;
-    _Atomic uint64_t* slot = &vouched[status.st_ino % vouched_slots];
-    const uint64_t known = atomic_load(slot);
-    if (known != 0 && known >> 2 == status.st_ino) return (int)(known & 3) - 1;
-    uint64_t inode;
-    const int connection = control(&inode);
-    if (connection < 0) return vdsp_buffer_unknown;
-    struct iovec out[1];
-    struct iovec in[1];
-    struct shim_exchange ask = {.request = {.op = vdsp_op_vouch},
-                                .out = out,
-                                .out_count = 1,
-                                .fds = &fd,
-                                .fd_count = 1,
-                                .in = in,
-                                .in_count = 1,
-                                .received = -1,
-                                .receive_flags = MSG_CMSG_CLOEXEC};
-    if (shim_exchange(connection, inode, &ask) != 0) return vdsp_buffer_unknown;
-    /* An inode number of a memfd never comes again, so that the answer holds for good. */
-    atomic_store(slot, (uint64_t)status.st_ino << 2 | (uint64_t)(ask.reply.result + 1));
-    return ask.reply.result;
 }

@@ -35,6 +35,7 @@ long shim_syscall(long number, long a, long b, long c, long d, long e, long f);
     shim_syscall((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 /* As libc returns it: `result`, or -1 and errno. */
 int shim_back(long result);
+int shim_failed(int error);
 /* The definition of `name` that comes after ours, kept in *found; ends the program when there is none. */
 void* shim_next(const char* name, _Atomic(void*)* found);
 /* An expression: the next definition of the function `name`, as a pointer of its type. */
@@ -59,13 +60,22 @@ const char* shim_server_path(void);
 int shim_lookup(const char* name);
 /* The new device fd, or -errno. `name` is below /dev. */
 int shim_open(const char* name, int flags);
-/* Is `fd` a connection to the server? *inode then names the open file. */
-bool shim_is_device(int fd, uint64_t* inode);
+/* The control connection, or -1. */
+int shim_control(uint64_t* inode);
+/* st_dev of all memfds. */
+uint64_t shim_memfds(void);
 /* May `fd` be a device, as far as this process has seen? Costs nothing; for what is no business of most fds. */
 bool shim_maybe_device(int fd);
 void shim_maybe_set(int fd, bool device);
+
+/* device.c: which fds are whose. */
+
+/* Is `fd` a connection to the server? *inode then names the open file. */
+bool shim_is_device(int fd, uint64_t* inode);
 /* vdsp_buffer_* of `fd`. */
 int shim_vouch(int fd);
+/* Closes `fd`; of a device it returns when the driver's release is over, as the kernel's close does. */
+int shim_close(int fd);
 
 /* paths.c: which paths are the virtual SoC's. */
 
@@ -94,8 +104,8 @@ const char* shim_noted_directory(int fd);
 
 /* link.c: the calling thread's channels. */
 
-/* Closes `fd`; of a device it returns when the driver's release is over, as the kernel's close does. */
-int shim_close(int fd);
+/* Closes a device; returns when the driver's release is over. */
+int shim_hang_up(int device, uint64_t inode);
 /* enum vdsp_interface of the open file, or -errno. */
 int shim_interface(int device, uint64_t inode);
 /* Has the thread a channel to it? Then it is a device. */
@@ -132,21 +142,24 @@ int shim_wait(int fd);
 /* The same decision for a wait that a signal has ended already: EINTR or ERESTART. */
 int shim_interrupted(void);
 
-/* call.c, accel.c, invoke.c */
+/* call.c; misc.c, accel.c, invoke.c: the ioctls of each driver */
 
 /* The ioctl of a device; errno set when -1. */
 int shim_ioctl(int device, uint64_t inode, unsigned code, void* argument);
+int shim_misc_ioctl(int device, uint64_t inode, unsigned code, void* argument);
 int shim_accel_ioctl(int device, uint64_t inode, int interface, unsigned code, void* argument);
 /* The memfd behind an accel node's mmap offset, or -errno. */
 int shim_accel_map(int device, uint64_t inode, uint64_t offset, uint64_t length);
 int shim_invoke(int device, uint64_t inode, int interface, void* argument);
+
+/* exchange.c */
+
 /* As shim_exchange, with fds that may be bad: what the caller gave wrong is for the driver to refuse in its order. The
  * last own_fds of `fds` are ours. */
 int shim_exchange_fds(int device, uint64_t inode, struct shim_exchange* exchange, struct vdsp_argument* arguments,
                       size_t count, int* fds, size_t own_fds);
 /* The result for the program, errno set when -1. */
 int shim_give(const struct vdsp_reply* reply);
-int shim_failed(int error);
 
 /* memory.c: which mapping an address lies in. */
 

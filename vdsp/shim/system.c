@@ -21,6 +21,11 @@ long shim_syscall(long number, long a, long b, long c, long d, long e, long f) {
     return error;
 }
 
+int shim_failed(int error) {
+    errno = error;
+    return -1;
+}
+
 int shim_back(long result) {
     if (result >= 0) return (int)result;
     errno = (int)-result;
