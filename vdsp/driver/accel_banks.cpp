@@ -8,10 +8,10 @@ AccelBank::~AccelBank() {
     channel_.free_slot(slot_);
 }
 
-std::shared_ptr<AccelBank> AccelBanks::take(DspChannel& channel, std::int32_t pid) {
+std::shared_ptr<AccelBank> AccelBanks::take(DspChannel& channel, std::int32_t tid) {
     const std::lock_guard lock(mutex_);
     std::erase_if(banks_, [](const auto& one) { return one.second.expired(); });
-    auto& bank = banks_[pid];
+    auto& bank = banks_[tid];
     if (auto shared = bank.lock()) return shared;
     const auto slot = channel.take_slot();
     if (!slot) return nullptr;

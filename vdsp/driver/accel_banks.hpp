@@ -1,4 +1,4 @@
-// What the files of one accel node share: session ids, and context banks by the process that opened (KERNEL 2.4).
+// What the files of one accel node share: session ids, and context banks by the task that opened (KERNEL 2.4).
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@ namespace fastrpc::vdsp {
 
 class DspChannel;
 
-/// A session slot of the channel, for as long as a file of its process holds it.
+/// A session slot of the channel, for as long as a file of its task holds it.
 class AccelBank {
 public:
     AccelBank(DspChannel& channel, std::uint32_t slot) : channel_(channel), slot_(slot) {}
@@ -29,8 +29,8 @@ class AccelBanks {
 public:
     /// From 1 on, never given twice while the DSP lives.
     std::int32_t next_session() noexcept { return ++sessions_; }
-    /// The bank that all files of process `pid` share; null when none is free (ENOMEM). It must not outlive `channel`.
-    std::shared_ptr<AccelBank> take(DspChannel& channel, std::int32_t pid);
+    /// The bank that all files of task `tid` share; null when none is free (ENOMEM). It must not outlive `channel`.
+    std::shared_ptr<AccelBank> take(DspChannel& channel, std::int32_t tid);
 
 private:
     std::atomic<std::int32_t> sessions_ = 0;

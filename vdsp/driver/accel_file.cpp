@@ -9,7 +9,7 @@
 namespace fastrpc::vdsp {
 
 AccelFile::AccelFile(std::shared_ptr<DspChannel> channel, Opener opener) :
-    OpenFile(channel, *channel->domain().accel, channel->accel.next_session()), opener_(opener.pid),
+    OpenFile(channel, *channel->domain().accel, channel->accel.next_session()), opener_(opener.tid),
     objects_(channel->context().buffers) {}
 
 std::shared_ptr<AccelFile> AccelFile::make(std::shared_ptr<DspChannel> channel, Opener opener) {

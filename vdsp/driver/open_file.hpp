@@ -20,6 +20,7 @@ namespace fastrpc::vdsp {
 /// Who opened a node.
 struct Opener {
     std::int32_t pid = 0; ///< thread-group id, 0: not known
+    std::int32_t tid = 0; ///< as the caller says
 };
 
 /// What the driver takes for the PD of a file's calls, bits 3:0 of the context word.

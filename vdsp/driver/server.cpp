@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -128,25 +127,26 @@ void Server::read_connection(Connection& connection) {
         good = good && hello.magic == vdsp_magic && hello.version == vdsp_version &&
                std::memchr(hello.name, 0, sizeof hello.name) != nullptr;
         if (good && connection.op == 0)
-            good = fds.empty() && greet(connection, hello.op, hello.name);
+            good = fds.empty() && greet(connection, hello);
         else if (good && hello.op == vdsp_op_closing)
-            good = fds.empty() && note_closer(connection, hello.name);
+            good = fds.empty() && note_closer(connection, hello.tid);
         else if (good)
             good = hello.op == vdsp_op_attach && fds.size() == 1 && add_caller(connection, std::move(fds.front()));
     }
     if (!good) drop(connection);
 }
 
-bool Server::greet(Connection& connection, std::uint16_t op, const std::string& name) {
+bool Server::greet(Connection& connection, const vdsp_hello& hello) {
+    const std::string name = hello.name;
     vdsp_hello_reply answer{.magic = vdsp_magic, .error = 0};
     const int socket = connection.fd->get();
-    connection.op = op;
-    switch (op) {
+    connection.op = hello.op;
+    switch (hello.op) {
     case vdsp_op_open: {
         ucred peer{};
         socklen_t length = sizeof peer;
         if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-        auto opened = driver_.open(name, {.pid = peer.pid});
+        auto opened = driver_.open(name, {.pid = peer.pid, .tid = hello.tid});
         connection.closer = peer.pid;
         if (opened)
             connection.file = std::move(*opened);
@@ -187,9 +187,9 @@ bool Server::add_caller(Connection& connection, UniqueFd socket) {
     return true;
 }
 
-bool Server::note_closer(Connection& connection, std::string_view tid) {
-    const auto [end, error] = std::from_chars(tid.data(), tid.data() + tid.size(), connection.closer);
-    return error == std::errc{} && end == tid.data() + tid.size() && connection.file != nullptr;
+bool Server::note_closer(Connection& connection, std::int32_t tid) {
+    connection.closer = tid;
+    return connection.file != nullptr;
 }
 
 void Server::drop(Connection& connection) {

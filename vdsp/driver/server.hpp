@@ -10,6 +10,7 @@
 #include "vdsp/driver/caller_thread.hpp"
 #include "vdsp/driver/device_directory.hpp"
 #include "vdsp/driver/driver.hpp"
+#include "vdsp/shim/protocol.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -46,9 +47,9 @@ private:
 
     void read_connection(Connection& connection);
     /// False: the peer broke the protocol, or its connection has served its purpose.
-    bool greet(Connection& connection, std::uint16_t op, const std::string& name);
+    bool greet(Connection& connection, const vdsp_hello& hello);
     bool add_caller(Connection& connection, UniqueFd socket);
-    bool note_closer(Connection& connection, std::string_view tid);
+    bool note_closer(Connection& connection, std::int32_t tid);
     void drop(Connection& connection);
 
     std::string path_;

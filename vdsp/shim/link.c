@@ -359,10 +359,8 @@ int shim_exchange(int device, uint64_t inode, struct shim_exchange* exchange) {
 
 /* The driver's release runs as the thread that closed last, and only we know who that is. */
 static void announce_close(int device) {
-    struct vdsp_hello hello = {.magic = vdsp_magic, .version = vdsp_version, .op = vdsp_op_closing};
-    size_t digits = 1;
-    for (int rest = state.tid; rest >= 10; rest /= 10) ++digits;
-    for (int rest = state.tid; digits > 0; rest /= 10) hello.name[--digits] = (char)('0' + rest % 10);
+    const struct vdsp_hello hello = {
+        .magic = vdsp_magic, .version = vdsp_version, .op = vdsp_op_closing, .tid = state.tid};
     SHIM_CALL(SYS_sendto, device, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT, 0, 0);
 }
 

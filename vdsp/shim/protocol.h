@@ -85,7 +85,8 @@ struct vdsp_hello {
     uint32_t magic;
     uint16_t version;
     uint16_t op;
-    char name[120]; /* NUL-terminated */
+    int32_t tid;    /* open, closing: the thread that does it */
+    char name[116]; /* NUL-terminated */
 };
 
 struct vdsp_hello_reply {

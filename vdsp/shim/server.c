@@ -54,7 +54,10 @@ void shim_maybe_set(int fd, bool device) {
 
 /* A greeted connection, or -errno. */
 static int greet(uint16_t op, const char* name) {
-    struct vdsp_hello hello = {.magic = vdsp_magic, .version = vdsp_version, .op = op};
+    struct vdsp_hello hello = {.magic = vdsp_magic,
+                               .version = vdsp_version,
+                               .op = op,
+                               .tid = (int32_t)SHIM_CALL(SYS_gettid, 0, 0, 0, 0, 0, 0)};
     struct vdsp_hello_reply reply = {.error = EIO};
     long done;
     if (strlen(name) >= sizeof hello.name) return -ENOENT;

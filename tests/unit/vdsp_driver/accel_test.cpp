@@ -17,7 +17,7 @@ protected:
         start({.domains = {{.domain = Domain::cdsp, .slots = slots, .misc = nullptr, .accel = find_profile(kernel)}}});
         is_rfc = kernel == std::string_view("qda-rfc");
     }
-    std::shared_ptr<OpenFile> file(std::int32_t pid = 1) { return open(node, {.pid = pid}); }
+    std::shared_ptr<OpenFile> file(std::int32_t tid = 1) { return open(node, {.pid = 1, .tid = tid}); }
     /// GEM_CREATE in the node's own layout.
     std::pair<int, std::uint32_t> create(const std::shared_ptr<OpenFile>& of, std::uint64_t size,
                                          std::uint32_t pad = 0) {
@@ -72,7 +72,7 @@ TEST_P(Accel, sessions_are_counted_and_open_never_fails) {
     EXPECT_EQ(file()->client(), 21) << "no id is given twice";
 }
 
-TEST_P(Accel, banks_are_taken_late_and_shared_by_process) {
+TEST_P(Accel, banks_are_taken_late_and_shared_by_the_files_of_one_thread) {
     use(GetParam(), 2);
     const auto first = file(1), second = file(1), third = file(2), fourth = file(3);
     EXPECT_EQ(status()["slots_used"], 0);
