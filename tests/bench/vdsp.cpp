@@ -4,16 +4,14 @@
 // then empty calls of 1 to 32 threads, on one open file and on several with a PD each.
 #include "tests/bench/figures.hpp"
 #include "tests/stack/stack.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <sys/stat.h>
 #include <thread>
-#include <unistd.h>
 
 using namespace fastrpc;
 namespace fs = std::filesystem;
@@ -30,13 +28,11 @@ struct Round {
 class Soc {
 public:
     static Result<std::unique_ptr<Soc>> start() {
-        char name[] = "/tmp/fastrpc-bench-XXXXXX";
-        if (::mkdtemp(name) == nullptr) return fail_errno("a temporary directory", errno);
-        std::unique_ptr<Soc> soc(new Soc(name));
-        ::chmod(name, 0755);
+        std::unique_ptr<Soc> soc(new Soc);
+        ::chmod(soc->scratch_.path().c_str(), 0755);
         // Clients are numbered by slot, so that one process may own several PDs (KERNEL 1.6).
-        std::ofstream(soc->path("soc.json")) << R"({"domains": [{"name": "cdsp", "kernel": "7.1"}]})";
-        std::ofstream(soc->path("shell")) << "a shell";
+        soc->scratch_.file("soc.json", R"({"domains": [{"name": "cdsp", "kernel": "7.1"}]})");
+        soc->scratch_.file("shell", "a shell");
         auto process =
             stack::Process::start({.command = {(stack::build_root() / "vdsp/driver/fastrpc-vdsp").string(), "--soc",
                                                soc->path("soc.json"), "--socket", soc->path("socket")}});
@@ -49,13 +45,6 @@ public:
         }
         return soc;
     }
-    ~Soc() {
-        process_.reset();
-        std::error_code error;
-        fs::remove_all(directory_, error);
-    }
-    Soc(const Soc&) = delete;
-    Soc& operator=(const Soc&) = delete;
 
     Result<Round> round(const std::string& mode, unsigned threads, unsigned files, unsigned calls) const {
         const stack::Launch launch{
@@ -75,10 +64,10 @@ public:
     }
 
 private:
-    explicit Soc(std::string directory) : directory_(std::move(directory)) {}
-    [[nodiscard]] std::string path(const char* name) const { return directory_ + "/" + name; }
+    Soc() = default;
+    [[nodiscard]] std::string path(const char* name) const { return scratch_.path(name); }
 
-    std::string directory_;
+    test::Scratch scratch_; // outlives the process that uses it
     std::optional<stack::Process> process_;
 };
 

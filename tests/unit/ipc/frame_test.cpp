@@ -2,6 +2,7 @@
 #include "bytes.hpp"
 
 #include "ipc/frame.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <algorithm>
 #include <array>
@@ -336,9 +337,8 @@ TEST_F(FrameTest, random_headers_are_refused_or_exact_and_leak_no_fd) {
 }
 
 TEST(ConnectSeqpacket, reaches_a_listener_and_names_the_path_that_it_cannot_reach) {
-    std::string directory = (std::filesystem::temp_directory_path() / "fastrpc-ipc-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
-    const std::string path = directory + "/s";
+    const Scratch scratch;
+    const std::string path = scratch.path("s");
     const Result<UniqueFd> absent = connect_seqpacket(path);
     ASSERT_FALSE(absent);
     EXPECT_EQ(absent.error().os_error, ENOENT);
@@ -353,7 +353,6 @@ TEST(ConnectSeqpacket, reaches_a_listener_and_names_the_path_that_it_cannot_reac
     const Result<UniqueFd> socket = connect_seqpacket(path);
     ASSERT_TRUE(socket) << socket.error().text;
     EXPECT_EQ(::fcntl(socket->get(), F_GETFD), FD_CLOEXEC);
-    std::filesystem::remove_all(directory);
 }
 
 TEST(ConnectSeqpacket, a_path_that_no_socket_can_have_is_refused) {
