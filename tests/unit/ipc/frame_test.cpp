@@ -2,6 +2,7 @@
 #include "bytes.hpp"
 
 #include "ipc/frame.hpp"
+#include "tests/support/pass_fd.hpp"
 #include "tests/support/scratch.hpp"
 
 #include <algorithm>
@@ -43,22 +44,8 @@ protected:
 
     // One datagram exactly as given, with `fds` duplicates of a fd; what a hostile peer can send.
     void send_raw(const Bytes& bytes, std::size_t fds = 0) const {
-        iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
-        msghdr message{};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 200)> control{};
-        if (fds > 0) {
-            message.msg_control = control.data();
-            message.msg_controllen = CMSG_SPACE(sizeof(int) * fds);
-            cmsghdr* head = CMSG_FIRSTHDR(&message);
-            head->cmsg_level = SOL_SOCKET;
-            head->cmsg_type = SCM_RIGHTS;
-            head->cmsg_len = CMSG_LEN(sizeof(int) * fds);
-            const int fd = theirs_.get();
-            for (std::size_t i = 0; i < fds; ++i) std::memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
-        }
-        ASSERT_EQ(::sendmsg(theirs_.get(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+        const std::vector<int> copies(fds, theirs_.get());
+        ASSERT_EQ(send_with_fds(theirs_.get(), bytes, copies, MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
     }
     static Bytes raw(const FrameHeader& header, std::size_t payload = 0) {
         Bytes bytes(sizeof header + payload);
