@@ -1,4 +1,5 @@
 // Unmodified programs below the real shim, against the real server on a thread, with scripted DSPs behind it.
+#include "tests/support/pass_fd.hpp"
 #include "tests/support/scratch.hpp"
 #include "tests/unit/vdsp_driver/fake_dsp.hpp"
 #include "vdsp/driver/control.hpp"
@@ -30,7 +31,7 @@
 namespace fastrpc::vdsp {
 namespace {
 
-/// The module that the client calls; see shim_client.cpp.
+/// The module that the client calls; its methods are those of client.hpp.
 class Module {
 public:
     std::optional<std::int32_t> operator()(FakeDsp& dsp, const WireRequest& request) {
@@ -355,14 +356,8 @@ TEST_F(Shim, garbage_ends_its_own_connection_alone) {
         auto pair = socket_pair();
         ASSERT_TRUE(pair);
         hello.op = vdsp_op_attach;
-        iovec piece{&hello, sizeof hello};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-        msghdr message{.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        *header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         const int end = pair->second.get();
-        std::memcpy(CMSG_DATA(header), &end, sizeof end);
-        ASSERT_GT(::sendmsg(connection->get(), &message, 0), 0);
+        ASSERT_GT(fastrpc::test::send_with_fds(connection->get(), std::as_bytes(std::span(&hello, 1)), {&end, 1}), 0);
         pair->second.reset();
         vdsp_attached attached{};
         ASSERT_EQ(::recv(pair->first.get(), &attached, sizeof attached, 0), static_cast<ssize_t>(sizeof attached));
