@@ -2,6 +2,7 @@
 //
 // One server, no DSP time, a module that does nothing: an empty call, 64 KiB copied each way, 16 MiB in shared memory;
 // then empty calls of 1 to 32 threads, on one open file and on several with a PD each.
+#include "tests/bench/contender.hpp"
 #include "tests/bench/figures.hpp"
 #include "tests/stack/stack.hpp"
 #include "tests/support/scratch.hpp"
@@ -9,7 +10,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
-#include <sstream>
 #include <sys/stat.h>
 #include <thread>
 
@@ -54,12 +54,9 @@ public:
                         std::to_string(files)},
             .environment = {{"LD_PRELOAD", (stack::build_root() / "vdsp/shim/libfastrpc-vdsp-shim.so").string()},
                             {"FASTRPC_VDSP_SOCKET", path("socket")}}};
-        const auto outcome = stack::run(launch, std::chrono::minutes(5));
-        if (!outcome) return std::unexpected(outcome.error());
         Round round;
-        std::istringstream in(outcome->output);
-        if (outcome->code != 0 || !(in >> round.p50 >> round.p99 >> round.rate))
-            return fail(ErrorKind::system, "a round failed: " + outcome->output + outcome->errors);
+        const Status done = bench::run_contender(launch, {&round.p50, &round.p99, &round.rate});
+        if (!done) return std::unexpected(done.error());
         return round;
     }
 
