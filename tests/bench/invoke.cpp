@@ -3,13 +3,13 @@
 // Both call the same method of the same module on the same virtual SoC, one thread, 256 bytes each way. Rounds of
 // direct and brokered calls alternate within one run, so that a machine whose speed drifts drifts for both; a round's
 // ratio compares neighbours in time. Twice: with no DSP time, and with 90 us, about what a real DSP takes.
+#include "tests/bench/contender.hpp"
 #include "tests/bench/figures.hpp"
 #include "tests/stack/stack.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <sstream>
 
 using namespace fastrpc;
 
@@ -20,12 +20,9 @@ struct Round {
 };
 
 Result<Round> measure(const stack::Launch& launch) {
-    const auto outcome = stack::run(launch, std::chrono::minutes(5));
-    if (!outcome) return std::unexpected(outcome.error());
     Round round;
-    std::istringstream in(outcome->output);
-    if (outcome->code != 0 || !(in >> round.p50 >> round.p99))
-        return fail(ErrorKind::system, launch.command.front() + " failed: " + outcome->output + outcome->errors);
+    const Status done = bench::run_contender(launch, {&round.p50, &round.p99});
+    if (!done) return std::unexpected(done.error());
     return round;
 }
 

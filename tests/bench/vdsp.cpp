@@ -2,18 +2,16 @@
 //
 // One server, no DSP time, a module that does nothing: an empty call, 64 KiB copied each way, 16 MiB in shared memory;
 // then empty calls of 1 to 32 threads, on one open file and on several with a PD each.
+#include "tests/bench/contender.hpp"
 #include "tests/bench/figures.hpp"
 #include "tests/stack/stack.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <sys/stat.h>
 #include <thread>
-#include <unistd.h>
 
 using namespace fastrpc;
 namespace fs = std::filesystem;
@@ -30,13 +28,11 @@ struct Round {
 class Soc {
 public:
     static Result<std::unique_ptr<Soc>> start() {
-        char name[] = "/tmp/fastrpc-bench-XXXXXX";
-        if (::mkdtemp(name) == nullptr) return fail_errno("a temporary directory", errno);
-        std::unique_ptr<Soc> soc(new Soc(name));
-        ::chmod(name, 0755);
+        std::unique_ptr<Soc> soc(new Soc);
+        ::chmod(soc->scratch_.path().c_str(), 0755);
         // Clients are numbered by slot, so that one process may own several PDs (KERNEL 1.6).
-        std::ofstream(soc->path("soc.json")) << R"({"domains": [{"name": "cdsp", "kernel": "7.1"}]})";
-        std::ofstream(soc->path("shell")) << "a shell";
+        soc->scratch_.file("soc.json", R"({"domains": [{"name": "cdsp", "kernel": "7.1"}]})");
+        soc->scratch_.file("shell", "a shell");
         auto process =
             stack::Process::start({.command = {(stack::build_root() / "vdsp/driver/fastrpc-vdsp").string(), "--soc",
                                                soc->path("soc.json"), "--socket", soc->path("socket")}});
@@ -49,13 +45,6 @@ public:
         }
         return soc;
     }
-    ~Soc() {
-        process_.reset();
-        std::error_code error;
-        fs::remove_all(directory_, error);
-    }
-    Soc(const Soc&) = delete;
-    Soc& operator=(const Soc&) = delete;
 
     Result<Round> round(const std::string& mode, unsigned threads, unsigned files, unsigned calls) const {
         const stack::Launch launch{
@@ -65,20 +54,17 @@ public:
                         std::to_string(files)},
             .environment = {{"LD_PRELOAD", (stack::build_root() / "vdsp/shim/libfastrpc-vdsp-shim.so").string()},
                             {"FASTRPC_VDSP_SOCKET", path("socket")}}};
-        const auto outcome = stack::run(launch, std::chrono::minutes(5));
-        if (!outcome) return std::unexpected(outcome.error());
         Round round;
-        std::istringstream in(outcome->output);
-        if (outcome->code != 0 || !(in >> round.p50 >> round.p99 >> round.rate))
-            return fail(ErrorKind::system, "a round failed: " + outcome->output + outcome->errors);
+        const Status done = bench::run_contender(launch, {&round.p50, &round.p99, &round.rate});
+        if (!done) return std::unexpected(done.error());
         return round;
     }
 
 private:
-    explicit Soc(std::string directory) : directory_(std::move(directory)) {}
-    [[nodiscard]] std::string path(const char* name) const { return directory_ + "/" + name; }
+    Soc() = default;
+    [[nodiscard]] std::string path(const char* name) const { return scratch_.path(name); }
 
-    std::string directory_;
+    test::Scratch scratch_; // outlives the process that uses it
     std::optional<stack::Process> process_;
 };
 

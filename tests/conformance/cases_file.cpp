@@ -55,7 +55,7 @@ void add_node_cases(Cases& cases) {
     for (const char* node : {"adsp", "adsp-secure", "mdsp", "sdsp", "sdsp-secure", "cdsp", "cdsp-secure", "cdsp1",
                              "cdsp1-secure", "gdsp0", "cdsp2"}) {
         const std::string name = node;
-        const auto domain = name.substr(0, name.find('-'));
+        const auto domain = domain_of(name);
         const bool recorded = domain == "adsp" || domain == "sdsp" || domain == "cdsp" || domain == "cdsp1";
         cases.push_back({.name = "open/node/" + name,
                          .body =

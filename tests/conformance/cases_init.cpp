@@ -4,7 +4,6 @@
 
 #include <array>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <thread>
 #include <unistd.h>
@@ -15,10 +14,6 @@ namespace {
 
 constexpr std::uint32_t unsigned_attribute = 8;
 constexpr std::uint32_t heap_bytes = 1 << 20;
-
-std::string domain_of(const std::string& node) {
-    return node.substr(0, node.find('-'));
-}
 
 int create_static(Run& run, int file, const void* name, std::uint32_t namelen, std::uint32_t memlen = heap_bytes,
                   const std::string& step = "static") {
@@ -181,8 +176,7 @@ void add_create_cases(Cases& cases) {
                          }});
     cases.push_back({"init/create/bad-fd/memfd", [](Run& run) {
                          const int file = run.open("cdsp");
-                         const int other = ::memfd_create("no-dma-buf", MFD_CLOEXEC);
-                         (void)::ftruncate(other, 4096);
+                         const int other = plain_memory_fd();
                          run.create(file, unsigned_attribute, Buffer{.fd = other}, 4096);
                      }});
     cases.push_back({"init/create/bad-fd/pipe", [](Run& run) {

@@ -14,14 +14,37 @@ namespace {
 constexpr std::uint32_t user_heap = 0x1000;
 constexpr std::uint32_t remote_heap = 8;
 
+/// A file of `node` that has memory on the DSP's heap.
+struct HeapFile {
+    int file = -1;
+    std::uint64_t address = 0;
+};
+
+HeapFile map_heap(Run& run, std::uint64_t size, std::uint32_t flags = user_heap, const std::string& node = "cdsp") {
+    HeapFile heap{.file = run.open(node)};
+    run.map_heap(heap.file, size, heap.address, flags);
+    return heap;
+}
+
+/// A file of `node` that has mapped the begin of a buffer.
+struct BufferFile {
+    int file = -1;
+    Buffer buffer;
+    std::uint64_t address = 0;
+};
+
+BufferFile map_buffer(Run& run, std::size_t pages, std::uint64_t length, std::uint32_t flags = 2,
+                      const std::string& node = "cdsp") {
+    BufferFile mapped{.file = run.open(node)};
+    mapped.buffer = run.buffer(mapped.file, pages);
+    run.mem_map(mapped.file, mapped.buffer, length, mapped.address, "mem_map", flags);
+    return mapped;
+}
+
 void add_heap_cases(Cases& cases) {
     for (const std::uint32_t flags :
          {0U, 1U, 2U, 3U, 4U, 6U, 8U, 9U, 0x10U, 0x1000U, 0x1001U, 0x1008U, 0x3000U, 0x4000U, 0xFFFFFFFFU})
-        cases.push_back({print("mmap/flags/%x", flags), [flags](Run& run) {
-                             const int file = run.open("cdsp");
-                             std::uint64_t address = 0;
-                             run.map_heap(file, 8192, address, flags);
-                         }});
+        cases.push_back({print("mmap/flags/%x", flags), [flags](Run& run) { map_heap(run, 8192, flags); }});
     for (const auto& [name, size] :
          {std::pair<const char*, std::uint64_t>{"1", 1}, {"4096", 4096}, {"5000", 5000}, {"1m", 1 << 20}})
         for (const std::uint32_t flags : {user_heap, remote_heap})
@@ -36,12 +59,10 @@ void add_heap_cases(Cases& cases) {
             cases.push_back({.name = print("mmap/node/%s/%x", node, flags),
                              .body =
                                  [node = std::string(node), flags](Run& run) {
-                                     const int file = run.open(node);
-                                     std::uint64_t address = 0;
-                                     run.map_heap(file, 8192, address, flags);
+                                     const auto [file, address] = map_heap(run, 8192, flags, node);
                                      run.unmap_heap(file, address, 8192);
                                  },
-                             .domain = std::string(node).substr(0, std::string(node).find('-'))});
+                             .domain = domain_of(node)});
     cases.push_back({"mmap/vaddrin-not-0", [](Run& run) {
                          vdsp_mmap request{.fd = -1, .flags = user_heap, .vaddrin = 4096, .size = 4096, .vaddrout = 5};
                          run.ioctl(run.open("cdsp"), VDSP_MMAP, request, "mmap");
@@ -94,16 +115,12 @@ void add_unmap_heap_cases(Cases& cases) {
     for (const Pair& pair : pairs)
         for (const std::uint32_t flags : {user_heap, remote_heap})
             cases.push_back({print("munmap/pair/%s/%x", pair.name, flags), [pair, flags](Run& run) {
-                                 const int file = run.open("cdsp");
-                                 std::uint64_t address = 0;
-                                 run.map_heap(file, 8192, address, flags);
+                                 const auto [file, address] = map_heap(run, 8192, flags);
                                  run.unmap_heap(file, address + static_cast<std::uint64_t>(pair.address),
                                                 8192 + static_cast<std::uint64_t>(pair.size));
                              }});
     cases.push_back({"munmap/twice", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         std::uint64_t address = 0;
-                         run.map_heap(file, 8192, address);
+                         const auto [file, address] = map_heap(run, 8192);
                          run.unmap_heap(file, address, 8192, "first");
                          run.unmap_heap(file, address, 8192, "second");
                      }});
@@ -125,9 +142,7 @@ void add_unmap_heap_cases(Cases& cases) {
                      }});
     for (const std::int32_t result : {39, -22, static_cast<std::int32_t>(0x8000040D)})
         cases.push_back({print("munmap/refused-can-be-repeated/%x", static_cast<unsigned>(result)), [result](Run& run) {
-                             const int file = run.open("cdsp");
-                             std::uint64_t address = 0;
-                             run.map_heap(file, 8192, address);
+                             const auto [file, address] = map_heap(run, 8192);
                              run.rule(file, {.handle = process_service, .method = 5, .result = result});
                              run.unmap_heap(file, address, 8192, "refused");
                              run.unmap_heap(file, address, 8192, "again");
@@ -144,18 +159,12 @@ void add_unmap_heap_cases(Cases& cases) {
 void add_buffer_cases(Cases& cases) {
     for (const std::uint32_t flags : {0U, 1U, 2U, 3U, 16U, 99U, 0xFFFFFFFFU})
         cases.push_back({print("mem-map/flags/%x", flags), [flags](Run& run) {
-                             const int file = run.open("cdsp");
-                             const Buffer buffer = run.buffer(file, 2);
-                             std::uint64_t address = 0;
-                             run.mem_map(file, buffer, buffer.size, address, "mem_map", flags);
+                             const auto [file, buffer, address] = map_buffer(run, 2, 8192, flags);
                              run.mem_unmap(file, buffer.fd, address);
                          }});
     for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{4096}, std::uint64_t{5000}})
         cases.push_back({print("mem-map/length/%u", static_cast<unsigned>(length)), [length](Run& run) {
-                             const int file = run.open("cdsp");
-                             const Buffer buffer = run.buffer(file, 2);
-                             std::uint64_t address = 0;
-                             run.mem_map(file, buffer, length, address);
+                             const auto [file, buffer, address] = map_buffer(run, 2, length);
                              run.mem_unmap(file, buffer.fd, address);
                          }});
     struct Fields {
@@ -191,8 +200,7 @@ void add_buffer_cases(Cases& cases) {
                          }});
     cases.push_back({"mem-map/bad-fd/memfd", [](Run& run) {
                          const int file = run.open("cdsp");
-                         const int other = ::memfd_create("no-dma-buf", MFD_CLOEXEC);
-                         (void)::ftruncate(other, 4096);
+                         const int other = plain_memory_fd();
                          std::uint64_t address = 0;
                          run.mem_map(file, Buffer{.fd = other}, 4096, address);
                      }});
@@ -209,19 +217,13 @@ void add_buffer_cases(Cases& cases) {
         cases.push_back({.name = print("mem-map/node/%s", node),
                          .body =
                              [node = std::string(node)](Run& run) {
-                                 const int file = run.open(node);
-                                 const Buffer buffer = run.buffer(file, 2);
-                                 std::uint64_t address = 0;
-                                 run.mem_map(file, buffer, 8192, address);
+                                 const auto [file, buffer, address] = map_buffer(run, 2, 8192, 2, node);
                                  run.mem_unmap(file, -1, address);
                              },
-                         .domain = std::string(node).substr(0, std::string(node).find('-'))});
+                         .domain = domain_of(node)});
     cases.push_back({"mem-map/same-fd-twice", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 2);
-                         std::uint64_t first = 0;
+                         const auto [file, buffer, first] = map_buffer(run, 2, 8192);
                          std::uint64_t second = 0;
-                         run.mem_map(file, buffer, 8192, first);
                          run.mem_map(file, buffer, 4096, second);
                          run.mem_unmap(file, buffer.fd, first, "by-first");
                          run.mem_unmap(file, buffer.fd, second, "by-second");
@@ -229,19 +231,13 @@ void add_buffer_cases(Cases& cases) {
                          run.mem_unmap(file, buffer.fd, second, "third");
                      }});
     cases.push_back({"mem-map/other-length-after-unmap", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 2);
-                         std::uint64_t address = 0;
-                         run.mem_map(file, buffer, 8192, address);
+                         auto [file, buffer, address] = map_buffer(run, 2, 8192);
                          run.mem_unmap(file, buffer.fd, address);
                          run.mem_map(file, buffer, 4096, address);
                          run.mem_unmap(file, buffer.fd, address);
                      }});
     cases.push_back({"mem-map/then-invoke", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 2);
-                         std::uint64_t address = 0;
-                         run.mem_map(file, buffer, 4096, address);
+                         const auto [file, buffer, address] = map_buffer(run, 2, 4096);
                          run.invoke(file, service, sc(2, 1), {arg(buffer.data + 4096, 64, buffer.fd)});
                          run.mem_unmap(file, buffer.fd, address);
                      }});
@@ -268,11 +264,8 @@ void add_buffer_cases(Cases& cases) {
                              run.mem_unmap(file, buffer.fd, 0);
                          }});
     cases.push_back({"mem-map/refused-second-time", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 1);
-                         std::uint64_t first = 0;
+                         const auto [file, buffer, first] = map_buffer(run, 1, 4096);
                          std::uint64_t second = 0;
-                         run.mem_map(file, buffer, 4096, first);
                          run.rule(file, {.handle = process_service, .result = 39});
                          run.mem_map(file, buffer, 4096, second);
                          run.mem_unmap(file, buffer.fd, first);
@@ -295,10 +288,7 @@ void add_buffer_cases(Cases& cases) {
 
 void add_unmap_buffer_cases(Cases& cases) {
     cases.push_back({"mem-unmap/twice", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 1);
-                         std::uint64_t address = 0;
-                         run.mem_map(file, buffer, 4096, address);
+                         const auto [file, buffer, address] = map_buffer(run, 1, 4096);
                          run.mem_unmap(file, buffer.fd, address, "first");
                          run.mem_unmap(file, buffer.fd, address, "second");
                      }});
@@ -311,18 +301,12 @@ void add_unmap_buffer_cases(Cases& cases) {
                                       {"fd-right", 0, 0}, {"address-above", 0, 4096}, {"address-above-any", -1, 8}};
     for (const Which& one : which)
         cases.push_back({print("mem-unmap/by/%s", one.name), [one](Run& run) {
-                             const int file = run.open("cdsp");
-                             const Buffer buffer = run.buffer(file, 1);
-                             std::uint64_t address = 0;
-                             run.mem_map(file, buffer, 4096, address);
+                             const auto [file, buffer, address] = map_buffer(run, 1, 4096);
                              run.mem_unmap(file, one.fd == 0 ? buffer.fd : one.fd,
                                            address + static_cast<std::uint64_t>(one.shift));
                          }});
     cases.push_back({"mem-unmap/length-and-version-ignored", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 2);
-                         std::uint64_t address = 0;
-                         run.mem_map(file, buffer, 8192, address);
+                         const auto [file, buffer, address] = map_buffer(run, 2, 8192);
                          vdsp_mem_unmap request{};
                          request.version = 9;
                          request.fd = buffer.fd;
@@ -350,19 +334,13 @@ void add_unmap_buffer_cases(Cases& cases) {
                          run.mem_unmap(other, buffer.fd, address, "other");
                      }});
     cases.push_back({"mem-unmap/after-the-fd-was-closed", [](Run& run) {
-                         const int file = run.open("cdsp");
-                         const Buffer buffer = run.buffer(file, 1);
-                         std::uint64_t address = 0;
-                         run.mem_map(file, buffer, 4096, address);
+                         const auto [file, buffer, address] = map_buffer(run, 1, 4096);
                          run.close(buffer.fd);
                          run.mem_unmap(file, buffer.fd, address);
                      }});
     for (const std::int32_t result : {39, -22, static_cast<std::int32_t>(0x8000040D)})
         cases.push_back({print("mem-unmap/refused/%x", static_cast<unsigned>(result)), [result](Run& run) {
-                             const int file = run.open("cdsp");
-                             const Buffer buffer = run.buffer(file, 1);
-                             std::uint64_t address = 0;
-                             run.mem_map(file, buffer, 4096, address);
+                             const auto [file, buffer, address] = map_buffer(run, 1, 4096);
                              run.rule(file, {.handle = process_service, .result = result});
                              run.mem_unmap(file, buffer.fd, address, "refused");
                              run.mem_unmap(file, buffer.fd, address, "again");

@@ -46,7 +46,7 @@ void add_memory_cases(Cases& cases) {
     for (const char* node : {"cdsp-secure", "cdsp1", "adsp-secure", "sdsp"})
         cases.push_back({.name = print("alloc/node/%s", node),
                          .body = [node = std::string(node)](Run& run) { allocate(run, run.open(node), 8192); },
-                         .domain = std::string(node).substr(0, std::string(node).find('-'))});
+                         .domain = domain_of(node)});
     cases.push_back({"alloc/fd/flags", [](Run& run) {
                          const int fd = allocate(run, run.open("cdsp"), 4096);
                          run.say(print("cloexec=%d", ::fcntl(fd, F_GETFD) & FD_CLOEXEC));

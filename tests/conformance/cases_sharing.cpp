@@ -1,5 +1,6 @@
 // One open file in several processes and threads: whose memory, fds and ids count, and when it ends (KERNEL 1.7, 1.15).
 #include "run.hpp"
+#include "tests/support/pass_fd.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -25,39 +26,6 @@ private:
     int ends_[2] = {-1, -1};
 };
 
-void send_fd(int socket, int fd) {
-    char byte = 0;
-    iovec part{.iov_base = &byte, .iov_len = 1};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof fd)] = {};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = space;
-    message.msg_controllen = sizeof space;
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    (void)!::sendmsg(socket, &message, 0);
-}
-
-int receive_fd(Run& run, int socket) {
-    char byte = 0;
-    iovec part{.iov_base = &byte, .iov_len = 1};
-    alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = space;
-    message.msg_controllen = sizeof space;
-    int fd = -1;
-    if (::recvmsg(socket, &message, 0) == 1 && CMSG_FIRSTHDR(&message) != nullptr)
-        std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
-    if (fd < 0) run.give_up("no fd came");
-    return fd;
-}
-
 /// `opener` runs in a child and gives back a file over a socket; `user` works with it while the child lives.
 void pass(Run& run, const std::function<int(Run&)>& opener, const std::function<void(Run&, int file)>& user,
           bool opener_dies = false) {
@@ -65,15 +33,22 @@ void pass(Run& run, const std::function<int(Run&)>& opener, const std::function<
     (void)::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
     Gate done;
     const pid_t child = run.start_child("opener", [&] {
-        send_fd(ends[1], opener(run));
+        (void)test::send_fd(ends[1], opener(run));
         if (!opener_dies) done.wait();
     });
-    const int file = receive_fd(run, ends[0]);
+    const int file = test::receive_fd(ends[0]);
+    if (file < 0) run.give_up("no fd came");
     if (opener_dies) run.wait_child(child, "opener");
     user(run, file);
     if (opener_dies) return;
     done.open();
     run.wait_child(child);
+}
+
+int open_attached(Run& opener) {
+    const int file = opener.open("cdsp");
+    opener.attach(file, "opener-attach");
+    return file;
 }
 
 void add_close_cases(Cases& cases) {
@@ -219,27 +194,15 @@ void add_share_cases(Cases& cases) {
                      }});
     cases.push_back(
         {"share/passed-over-a-socket", [](Run& run) {
-             pass(
-                 run,
-                 [](Run& opener) {
-                     const int file = opener.open("cdsp");
-                     opener.attach(file, "opener-attach");
-                     return file;
-                 },
-                 [](Run& user, int file) {
-                     user.invoke(file, service, sc(2, 1, 1), {arg(user.input(0, 64), 64), arg(user.memory(4096), 64)});
-                     user.output_bytes("out", {user.memory(4096), 64});
-                     user.attach(file);
-                 });
+             pass(run, open_attached, [](Run& user, int file) {
+                 user.invoke(file, service, sc(2, 1, 1), {arg(user.input(0, 64), 64), arg(user.memory(4096), 64)});
+                 user.output_bytes("out", {user.memory(4096), 64});
+                 user.attach(file);
+             });
          }});
     cases.push_back({"share/passed-opener-dead", [](Run& run) {
                          pass(
-                             run,
-                             [](Run& opener) {
-                                 const int file = opener.open("cdsp");
-                                 opener.attach(file, "opener-attach");
-                                 return file;
-                             },
+                             run, open_attached,
                              [](Run& user, int file) {
                                  user.invoke(file, service, sc(2), {});
                                  user.create(file, 8, user.buffer(file, 1), 4096);

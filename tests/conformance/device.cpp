@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,6 +12,10 @@ namespace fastrpc::conformance {
 
 std::string node_path(const std::string& name) {
     return "/dev/fastrpc-" + name;
+}
+
+std::string domain_of(const std::string& node) {
+    return node.substr(0, node.find('-'));
 }
 
 int open_node(const std::string& name, int flags) {
@@ -25,6 +30,12 @@ int open_node(const std::string& name, int flags) {
     }
     errno = 0;
     return ::open(path.c_str(), flags);
+}
+
+int plain_memory_fd() {
+    const int fd = ::memfd_create("no-dma-buf", MFD_CLOEXEC);
+    (void)::ftruncate(fd, 4096);
+    return fd;
 }
 
 int raw_invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::span<const vdsp_invoke_arg> arguments) {

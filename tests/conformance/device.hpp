@@ -15,6 +15,9 @@ namespace fastrpc::conformance {
 /// "/dev/fastrpc-<name>".
 std::string node_path(const std::string& name);
 
+/// "cdsp" of "cdsp-secure".
+std::string domain_of(const std::string& node);
+
 /// open(2), not before the node is some time old: the real driver makes its nodes known before it is ready for an open
 /// (KERNEL 1.1).
 int open_node(const std::string& name, int flags = 02000002 /* O_RDWR | O_CLOEXEC */);
@@ -28,6 +31,9 @@ constexpr std::uint32_t sc(unsigned method, unsigned in = 0, unsigned out = 0, u
 inline vdsp_invoke_arg arg(const void* data, std::uint64_t length, int fd = -1, std::uint32_t attr = 0) {
     return {.ptr = reinterpret_cast<std::uint64_t>(data), .length = length, .fd = fd, .attr = attr};
 }
+
+/// A memory file of one page: an fd that is no dma-buf.
+int plain_memory_fd();
 
 int raw_invoke(int file, std::uint32_t handle, std::uint32_t scalars, std::span<const vdsp_invoke_arg> arguments);
 

@@ -5,6 +5,7 @@
 // and then no session slot and no call context may be left, and a new client must be served.
 #include "vdsp/shim/protocol.h"
 #include "tests/fuzz/target.hpp"
+#include "tests/support/pass_fd.hpp"
 #include "vdsp/driver/driver.hpp"
 #include "vdsp/driver/server.hpp"
 
@@ -108,21 +109,7 @@ Rig& rig() {
 }
 
 bool send_with_fds(int socket, std::span<const std::byte> bytes, std::span<const int> fds) {
-    iovec piece{.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 16)> control{};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    if (!fds.empty()) {
-        message.msg_control = control.data();
-        message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(fds.size_bytes());
-        std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
-    }
-    return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+    return test::send_with_fds(socket, bytes, fds, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
 struct Reply {

@@ -162,27 +162,21 @@ Stack::~Stack() {
     if (group_ > 0) ::kill(-group_, SIGKILL);
     while (group_ > 0 && ::waitpid(-group_, nullptr, 0) > 0) {
     }
-    std::error_code ignored;
-    if (!directory_.empty()) fs::remove_all(directory_, ignored);
 }
 
 Status Stack::prepare() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::umask(022); // other users must reach the sockets, whatever the umask of who started us
-    std::string pattern = fs::temp_directory_path() / "fastrpc-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) return fail_errno("making " + pattern, errno);
-    directory_ = pattern;
-    ::chmod(pattern.c_str(), 0755);
-    log_ = UniqueFd(::open((directory_ / "log").c_str(), O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0600));
+    ::chmod(scratch_.path().c_str(), 0755);
+    log_ = UniqueFd(::open(scratch_.path("log").c_str(), O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC, 0600));
     for (const char* name : {"soc", "host", "policy.d", "dsp", "dsp/cdsp", "dsp/adsp"}) {
-        fs::create_directory(directory_ / name);
-        ::chmod((directory_ / name).c_str(), 0755);
+        ::chmod(scratch_.directory(name).c_str(), 0755);
     }
-    if (const Status done = own(directory_ / "soc", host_user, options_.watched ? 0751 : 0750); !done) return done;
-    if (const Status done = own(directory_ / "host", host_user, 0711); !done) return done;
+    if (const Status done = own(scratch_.path("soc"), host_user, options_.watched ? 0751 : 0750); !done) return done;
+    if (const Status done = own(scratch_.path("host"), host_user, 0711); !done) return done;
     if (options_.with_policy)
         for (const auto& entry : fs::directory_iterator(options_.policy)) {
-            const fs::path copy = directory_ / "policy.d" / entry.path().filename();
+            const fs::path copy = scratch_.path("policy.d") / entry.path().filename();
             std::ifstream source(entry.path());
             std::string text{std::istreambuf_iterator<char>(source), {}};
             if (options_.kernel == "qda-rfc") text = with_trust(text);
@@ -193,7 +187,7 @@ Status Stack::prepare() {
         for (const auto& [file, kind, domain] :
              {std::tuple("cdsp/fastrpc_shell_unsigned_3", "unsigned", 3U),
               std::tuple("cdsp/fastrpc_shell_3", "signed", 3U), std::tuple("adsp/fastrpc_shell_0", "signed", 0U)})
-            if (const Status done = write_file(directory_ / "dsp" / file, virtual_shell(kind, domain)); !done)
+            if (const Status done = write_file(scratch_.path("dsp") / file, virtual_shell(kind, domain)); !done)
                 return done;
     return {};
 }
@@ -208,8 +202,8 @@ Result<Process> Stack::launch(Launch what) {
 }
 
 Status Stack::start_bus() {
-    const fs::path socket = directory_ / "bus";
-    const fs::path configuration = directory_ / "bus.conf";
+    const fs::path socket = scratch_.path("bus");
+    const fs::path configuration = scratch_.path("bus.conf");
     if (const Status done = write_file(configuration, bus_configuration(socket)); !done) return done;
     auto process = launch({.command = {"/usr/bin/dbus-daemon", "--nofork", "--config-file=" + configuration.string()}});
     if (!process) return std::unexpected(process.error());
@@ -228,7 +222,7 @@ Status Stack::start_soc() {
         domain["kernel"] =
             cdsp || !options_.kernel.starts_with("qda-") || options_.kernel == "qda-shim" ? options_.kernel : "6.12";
     }
-    const fs::path file = directory_ / "soc.json";
+    const fs::path file = scratch_.path("soc.json");
     if (const Status done = write_file(file, soc.dump()); !done) return done;
     const group* hosts = ::getgrnam(host_user);
     auto process = launch({.command = {program("vdsp/driver/fastrpc-vdsp"), "--soc", file, "--socket", vdsp_socket(),
@@ -243,7 +237,7 @@ Status Stack::start_soc() {
 }
 
 std::map<std::string, std::string> Stack::client_environment() const {
-    return {{"DBUS_SYSTEM_BUS_ADDRESS", "unix:path=" + (directory_ / "bus").string()}};
+    return {{"DBUS_SYSTEM_BUS_ADDRESS", "unix:path=" + scratch_.path("bus").string()}};
 }
 
 std::map<std::string, std::string> Stack::device_environment() const {
@@ -283,14 +277,14 @@ Status Stack::start_sockets() {
 
 Status Stack::start_fastrpcd() {
     const UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    const std::string name = "fastrpc-notify-" + std::to_string(::getpid()) + "-" + directory_.filename().string();
+    const std::string name = "fastrpc-notify-" + std::to_string(::getpid()) + "-" + scratch_.path().filename().string();
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::ranges::copy(name, address.sun_path + 1); // abstract: the broker's user needs no directory
     if (::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address),
                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) != 0)
         return fail_errno("binding the notification socket", errno);
-    Launch what{.command = {program("broker/fastrpcd"), "--policy-dir", directory_ / "policy.d", "--session-socket",
+    Launch what{.command = {program("broker/fastrpcd"), "--policy-dir", scratch_.path("policy.d"), "--session-socket",
                             session_socket(), "--host-user", host_user},
                 .environment = client_environment(),
                 .user = broker_user,
@@ -347,7 +341,7 @@ pid_t Stack::vdsp() const noexcept {
 }
 
 std::string Stack::log() const {
-    std::ifstream file(directory_ / "log");
+    std::ifstream file(scratch_.path("log"));
     return {std::istreambuf_iterator<char>(file), {}};
 }
 

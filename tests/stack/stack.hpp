@@ -14,6 +14,7 @@
 
 #include "base/result.hpp"
 #include "tests/stack/process.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -53,15 +54,15 @@ public:
     Stack& operator=(const Stack&) = delete;
     ~Stack();
 
-    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return scratch_.path(); }
     /// Environment of a client: the private bus, and nothing of the SoC.
     [[nodiscard]] std::map<std::string, std::string> client_environment() const;
     /// Environment of a program that opens the virtual devices itself.
     [[nodiscard]] std::map<std::string, std::string> device_environment() const;
-    [[nodiscard]] std::filesystem::path dsp_directory() const { return directory_ / "dsp"; }
-    [[nodiscard]] std::filesystem::path vdsp_socket() const { return directory_ / "soc" / "socket"; }
-    [[nodiscard]] std::filesystem::path control_socket() const { return directory_ / "control.sock"; }
-    [[nodiscard]] std::filesystem::path session_socket() const { return directory_ / "host" / "session.sock"; }
+    [[nodiscard]] std::filesystem::path dsp_directory() const { return scratch_.path("dsp"); }
+    [[nodiscard]] std::filesystem::path vdsp_socket() const { return scratch_.path("soc/socket"); }
+    [[nodiscard]] std::filesystem::path control_socket() const { return scratch_.path("control.sock"); }
+    [[nodiscard]] std::filesystem::path session_socket() const { return scratch_.path("host/session.sock"); }
     [[nodiscard]] pid_t fastrpcd() const noexcept;
     [[nodiscard]] pid_t vdsp() const noexcept;
 
@@ -99,7 +100,7 @@ private:
     Result<Process> launch(Launch what);
 
     Options options_;
-    std::filesystem::path directory_;
+    test::Scratch scratch_;
     pid_t group_ = 0;
     UniqueFd log_;
     UniqueFd control_;

@@ -100,8 +100,8 @@ TEST_P(Adsprpcd, without_a_heap_the_driver_allocates) {
 TEST_P(Adsprpcd, a_host_of_ours_is_next_to_it) {
     start_soc();
     stack::Launch ours{.command = {(stack::build_root() / "daemon/host/fastrpc-pd").string(), "--domain", "adsp",
-                                   "--pd", "root", "--control", directory_ / "control", "--dsp-dir",
-                                   directory_ / "root/dsp"},
+                                   "--pd", "root", "--control", scratch_.path("control"), "--dsp-dir",
+                                   scratch_.path("root/dsp")},
                        .environment = device_environment()};
     Program host(ours);
     ASSERT_TRUE(stack::eventually([&] { return pd("adsp", "root").at("reverse_calls") != 0; })) << host.output();

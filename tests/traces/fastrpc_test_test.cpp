@@ -11,8 +11,8 @@ using namespace std::chrono_literals;
 class FastrpcTest : public Traces {
 protected:
     stack::Launch client(std::vector<std::string> options = {}) {
-        options.push_back(directory_ / "shells");
-        options.push_back(directory_ / "root/dsp/cdsp");
+        options.push_back(scratch_.path("shells"));
+        options.push_back(scratch_.path("root/dsp/cdsp"));
         return foreign("fastrpc_test", std::move(options));
     }
     void expect_success(std::vector<std::string> options = {}) {

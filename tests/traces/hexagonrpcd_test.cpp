@@ -12,14 +12,14 @@ using namespace std::chrono_literals;
 
 TEST_P(Hexagonrpcd, without_a_device_it_ends_at_once_with_4) {
     start_soc({{"domains", {{{"name", "cdsp"}}}}});
-    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp", "-d", "adsp", "-R", directory_ / "root"}));
+    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp", "-d", "adsp", "-R", scratch_.path("root")}));
     EXPECT_EQ(program.ends(), 4) << program.output();
 }
 
 TEST_P(Hexagonrpcd, attaches_registers_listens_and_serves_files_and_heap) {
     start_soc();
     Program program(
-        foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root"}));
+        foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", scratch_.path("root")}));
     ASSERT_TRUE(program.says("heap: ")) << program.output();
     EXPECT_EQ(program.count("file: missing oemconfig.so"), 1U) << program.output();
     EXPECT_NE(program.output().find("registered as 1"), std::string::npos) << "a module's handle is 16 or more";
@@ -32,9 +32,9 @@ TEST_P(Hexagonrpcd, attaches_registers_listens_and_serves_files_and_heap) {
 
 TEST_P(Hexagonrpcd, a_file_that_is_there_is_opened_and_closed) {
     start_soc();
-    std::ofstream(directory_ / "root/dsp/adsp/oemconfig.so") << "x";
+    std::ofstream(scratch_.path("root/dsp/adsp/oemconfig.so")) << "x";
     Program program(
-        foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root"}));
+        foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", scratch_.path("root")}));
     ASSERT_TRUE(program.says("heap: ")) << program.output();
     EXPECT_EQ(program.count("file: opened oemconfig.so"), 1U) << program.output();
     EXPECT_GE(pd("adsp", "root").at("reverse_calls"), 4) << "with fclose, one call old";
@@ -43,7 +43,7 @@ TEST_P(Hexagonrpcd, a_file_that_is_there_is_opened_and_closed) {
 TEST_P(Hexagonrpcd, serves_the_sensors_pd) {
     start_soc();
     Program program(
-        foreign("hexagonrpcd", {"-f", "/dev/fastrpc-sdsp-secure", "-d", "sdsp", "-R", directory_ / "root", "-s"}));
+        foreign("hexagonrpcd", {"-f", "/dev/fastrpc-sdsp-secure", "-d", "sdsp", "-R", scratch_.path("root"), "-s"}));
     ASSERT_TRUE(program.says("heap: ")) << program.output();
     EXPECT_EQ(pd("sdsp", "sensors").at("state"), "running");
     program.signal(SIGKILL);
@@ -53,7 +53,7 @@ TEST_P(Hexagonrpcd, serves_the_sensors_pd) {
 
 TEST_P(Hexagonrpcd, a_child_that_never_opened_the_device_calls_the_root_pd) {
     start_soc();
-    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root",
+    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", scratch_.path("root"),
                                             "-p", path_of("hexagonrpc_child")}));
     ASSERT_TRUE(program.says("child: done")) << program.output();
     ASSERT_TRUE(program.says("heap: ")) << program.output();
@@ -64,8 +64,8 @@ TEST_P(Hexagonrpcd, a_child_that_never_opened_the_device_calls_the_root_pd) {
 
 TEST_P(Hexagonrpcd, a_child_loads_a_module_into_the_user_pd_that_its_parent_serves) {
     start_soc();
-    auto launch = foreign("hexagonrpcd", {"-f", "/dev/fastrpc-cdsp", "-d", "cdsp", "-R", directory_ / "root", "-c",
-                                          directory_ / "shells/fastrpc_shell_3", "-p", path_of("hexagonrpc_child")});
+    auto launch = foreign("hexagonrpcd", {"-f", "/dev/fastrpc-cdsp", "-d", "cdsp", "-R", scratch_.path("root"), "-c",
+                                          scratch_.path("shells/fastrpc_shell_3"), "-p", path_of("hexagonrpc_child")});
     launch.command[2] = "/dev/fastrpc-cdsp-secure"; // signed, so not through the plain node
     launch.environment["TRACES_CHILD_URI"] =
         "file:///libtraces_skel.so?traces_skel_handle_invoke&_modver=1.0&_dom=cdsp";
@@ -82,7 +82,7 @@ TEST_P(Hexagonrpcd, a_killed_one_makes_room_for_the_next_at_once) {
     start_soc({{"domains", {{{"name", "adsp"}, {"slots", 1}}}}});
     for (int i = 0; i < 5; ++i) {
         Program program(
-            foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root"}));
+            foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", scratch_.path("root")}));
         ASSERT_TRUE(program.says("listening")) << program.output();
         program.signal(SIGKILL);
         EXPECT_EQ(program.ends(), 128 + SIGKILL);
@@ -93,7 +93,7 @@ TEST_P(Hexagonrpcd, a_killed_one_makes_room_for_the_next_at_once) {
 
 TEST_P(Hexagonrpcd, a_restart_of_the_dsp_ends_it_and_its_children_with_0) {
     start_soc();
-    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", directory_ / "root",
+    Program program(foreign("hexagonrpcd", {"-f", "/dev/fastrpc-adsp-secure", "-d", "adsp", "-R", scratch_.path("root"),
                                             "-p", path_of("hexagonrpc_child")}));
     ASSERT_TRUE(program.says("heap: ")) << program.output();
     ctl({"restart", "adsp"});

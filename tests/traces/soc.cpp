@@ -61,14 +61,11 @@ int Program::ends(std::chrono::milliseconds limit) {
 }
 
 Traces::Traces() {
-    std::string pattern = fs::temp_directory_path() / "fastrpc-traces-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    directory_ = pattern;
     for (const char* name : {"root", "root/dsp", "root/dsp/adsp", "root/dsp/cdsp", "shells", "shells/cdsp"})
-        fs::create_directory(directory_ / name);
-    write_shell(directory_ / "shells/cdsp/fastrpc_shell_unsigned_3", "FASTRPC-VDSP-SHELL unsigned 3\n");
-    write_shell(directory_ / "shells/fastrpc_shell_3", "FASTRPC-VDSP-SHELL signed 3\n");
-    fs::copy_file(TRACES_BUILD "/libtraces_skel.so", directory_ / "root/dsp/cdsp/libtraces_skel.so");
+        scratch_.directory(name);
+    write_shell(scratch_.path("shells/cdsp/fastrpc_shell_unsigned_3"), "FASTRPC-VDSP-SHELL unsigned 3\n");
+    write_shell(scratch_.path("shells/fastrpc_shell_3"), "FASTRPC-VDSP-SHELL signed 3\n");
+    fs::copy_file(TRACES_BUILD "/libtraces_skel.so", scratch_.path("root/dsp/cdsp/libtraces_skel.so"));
 }
 
 Traces::~Traces() {
@@ -76,8 +73,6 @@ Traces::~Traces() {
         server_->end();
         EXPECT_EQ(server_->status() ? stack::exit_code(*server_->status()) : -1, 0) << "the server";
     }
-    std::error_code ignored;
-    fs::remove_all(directory_, ignored);
 }
 
 void Traces::start_soc(const nlohmann::json& changes) {
@@ -88,20 +83,20 @@ void Traces::start_soc(const nlohmann::json& changes) {
                        {"heaps", {"system"}},
                        {"kernel_timeout_ms", 10000}};
     soc.update(changes);
-    std::ofstream(directory_ / "soc.json") << soc;
+    std::ofstream(scratch_.path("soc.json")) << soc;
     auto server =
         stack::Process::start({.command = {(stack::build_root() / "vdsp/driver/fastrpc-vdsp").string(), "--soc",
-                                           directory_ / "soc.json", "--socket", directory_ / "socket"},
+                                           scratch_.path("soc.json"), "--socket", scratch_.path("socket")},
                                .environment = {{"ASAN_OPTIONS", "detect_leaks=0"}}});
     ASSERT_TRUE(server) << server.error().text;
     server_ = std::make_unique<stack::Process>(std::move(*server));
     ASSERT_TRUE(stack::eventually(
-        [&] { return connect_seqpacket((directory_ / "socket").string()).has_value() || server_->wait(0ms); }));
+        [&] { return connect_seqpacket(scratch_.path("socket").string()).has_value() || server_->wait(0ms); }));
 }
 
 std::map<std::string, std::string> Traces::device_environment() const {
     return {{"LD_PRELOAD", stack::build_root() / "vdsp/shim/libfastrpc-vdsp-shim.so"},
-            {"FASTRPC_VDSP_SOCKET", directory_ / "socket"},
+            {"FASTRPC_VDSP_SOCKET", scratch_.path("socket")},
             {"ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0"}};
 }
 
@@ -112,13 +107,13 @@ std::string Traces::path_of(const std::string& name) const {
 stack::Launch Traces::foreign(const std::string& name, std::vector<std::string> arguments) const {
     stack::Launch launch{.command = {path_of(name)}, .environment = device_environment()};
     launch.command.insert(launch.command.end(), arguments.begin(), arguments.end());
-    launch.environment["TRACES_SEARCH"] = directory_ / "root/dsp/adsp";
+    launch.environment["TRACES_SEARCH"] = scratch_.path("root/dsp/adsp");
     return launch;
 }
 
 std::string Traces::ctl(std::vector<std::string> words) const {
     stack::Launch launch{.command = {(stack::build_root() / "vdsp/driver/fastrpc-vdsp").string(), "ctl", "--socket",
-                                     directory_ / "socket"}};
+                                     scratch_.path("socket")}};
     launch.command.insert(launch.command.end(), words.begin(), words.end());
     const auto done = stack::run(launch);
     EXPECT_TRUE(done && done->code == 0) << (done ? done->errors : done.error().text);

@@ -3,8 +3,8 @@
 
 #include "tests/stack/process.hpp"
 #include "tests/stack/stack.hpp"
+#include "tests/support/scratch.hpp"
 
-#include <filesystem>
 #include <gtest/gtest.h>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -50,7 +50,7 @@ protected:
     std::string ctl(std::vector<std::string> words) const;
     [[nodiscard]] std::map<std::string, std::string> device_environment() const;
 
-    std::filesystem::path directory_;
+    test::Scratch scratch_;
     std::unique_ptr<stack::Process> server_;
 };
 

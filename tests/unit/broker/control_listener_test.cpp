@@ -1,9 +1,9 @@
 // The control socket: hosts come in by describing themselves, and nothing else gets in or in the way.
 #include "broker/control_listener.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/broker/fake_host.hpp"
 #include "tests/unit/broker/loop.hpp"
 
-#include <filesystem>
 #include <sys/stat.h>
 
 using namespace fastrpc;
@@ -15,20 +15,11 @@ namespace {
 class ControlListenerTest : public testing::Test {
 protected:
     Loop loop;
-    std::filesystem::path directory;
+    fastrpc::test::Scratch scratch;
     std::vector<std::unique_ptr<HostLink>> links;
     std::unique_ptr<ControlListener> listener;
 
-    void SetUp() override {
-        std::string pattern = std::filesystem::temp_directory_path() / "broker-XXXXXX";
-        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-        directory = pattern;
-    }
-    void TearDown() override {
-        listener.reset();
-        std::filesystem::remove_all(directory);
-    }
-    [[nodiscard]] std::string path() const { return directory / "control.sock"; }
+    [[nodiscard]] std::string path() const { return scratch.path("control.sock"); }
 
     void listen(std::set<std::uint32_t> uids = {::geteuid()}, std::chrono::milliseconds timeout = 10s) {
         auto socket = listen_on(path());

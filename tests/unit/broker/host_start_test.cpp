@@ -1,6 +1,7 @@
 // Starting a host: what it is told, when the opener hears of it, and that nothing stays behind.
 #include "broker/control_listener.hpp"
 #include "broker/host_start.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/broker/fake_host.hpp"
 #include "tests/unit/broker/loop.hpp"
 
@@ -18,31 +19,24 @@ class HostStartTest : public testing::Test {
 protected:
     Loop loop;
     Quotas quotas;
-    std::filesystem::path directory;
+    fastrpc::test::Scratch scratch;
     UniqueFd listener;
     std::optional<Result<StartedHost>> result;
     bool over = false;
     std::unique_ptr<HostStart> start;
 
     void SetUp() override {
-        std::string pattern = std::filesystem::temp_directory_path() / "broker-XXXXXX";
-        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-        directory = pattern;
         auto socket = listen_on(socket_path());
         ASSERT_TRUE(socket) << socket.error().text;
         listener = std::move(*socket);
     }
-    void TearDown() override {
-        start.reset();
-        std::filesystem::remove_all(directory);
-    }
-    [[nodiscard]] std::string socket_path() const { return directory / "session.sock"; }
+    [[nodiscard]] std::string socket_path() const { return scratch.path("session.sock"); }
 
     void begin(std::chrono::milliseconds timeout = 10s) {
         HostOrder order{
             .session_socket = socket_path(),
             .message = {.session_id = 5, .owner_uid = 1000, .label = "mine", .grant = session_of(5, 1000).grant}};
-        order.directories.emplace_back(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        order.directories.push_back(scratch.fd());
         order.charges = {quotas.sessions.record(1, 1), quotas.lanes.record(3, 4)};
         order.open_charges.push_back(quotas.opens.record(1000, 1));
         start = std::make_unique<HostStart>(
@@ -77,7 +71,7 @@ TEST_F(HostStartTest, the_host_gets_the_grant_its_socket_and_the_directories) {
     struct stat sent {
     }, mine{};
     ::fstat(host.directories[0].get(), &sent);
-    ::stat(directory.c_str(), &mine);
+    ::stat(scratch.path().c_str(), &mine);
     EXPECT_EQ(sent.st_ino, mine.st_ino);
 
     loop.settle();

@@ -198,32 +198,28 @@ Call Client::property(const std::string& path, const std::string& interface, con
 }
 
 PrivateSystem::PrivateSystem(Options options) : options_(std::move(options)) {
-    std::string pattern = fs::temp_directory_path() / "fastrpcd-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    directory_ = pattern;
-    ::chmod(pattern.c_str(), 0755); // clients of other users come to the bus
-    fs::create_directory(directory_ / "policy.d");
-    fs::create_directories(directory_ / "machine/dev");
-    ::chmod((directory_ / "policy.d").c_str(), 0755);
+    ::chmod(scratch_.path().c_str(), 0755); // clients of other users come to the bus
+    scratch_.directory("machine/dev");
+    ::chmod(scratch_.directory("policy.d").c_str(), 0755);
     if (options_.policy == "default") options_.policy = default_policy;
-    if (!options_.policy.empty()) write_file(directory_ / "policy.d/50-test.json", options_.policy);
-    write_file(directory_ / "bus.conf", bus_configuration(address()));
-    log_ = temporary(directory_ / "log");
-    bus_log_ = temporary(directory_ / "bus.log");
+    if (!options_.policy.empty()) write_file(scratch_.path("policy.d/50-test.json"), options_.policy);
+    write_file(scratch_.path("bus.conf"), bus_configuration(address()));
+    log_ = temporary(scratch_.path("log"));
+    bus_log_ = temporary(scratch_.path("bus.log"));
 
     std::array<int, 2> ready{};
     if (::pipe2(ready.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
     const UniqueFd ready_read(ready[0]);
     UniqueFd ready_write(ready[1]);
     bus_ = std::make_unique<Child>(std::vector<std::string>{"/usr/bin/dbus-daemon", "--nofork", "--print-address=1",
-                                                            "--config-file=" + (directory_ / "bus.conf").string()},
+                                                            "--config-file=" + scratch_.path("bus.conf").string()},
                                    std::vector<std::string>{}, ready_write.get(), bus_log_.get());
     ready_write.reset();
     char byte = 0;
     if (::read(ready_read.get(), &byte, 1) != 1) throw std::runtime_error("dbus-daemon did not start");
 
-    session_listener_ = std::move(*listen_on(directory_ / "session.sock"));
-    if (options_.socket_activated) control_listener_ = std::move(*listen_on(directory_ / "control.sock"));
+    session_listener_ = std::move(*listen_on(scratch_.path("session.sock")));
+    if (options_.socket_activated) control_listener_ = std::move(*listen_on(scratch_.path("control.sock")));
     if (options_.start) start_fastrpcd();
 }
 
@@ -232,18 +228,22 @@ PrivateSystem::~PrivateSystem() {
     bus_.reset();
     if (testing::Test::HasFailure())
         std::fprintf(stderr, "fastrpcd logged:\n%s\nthe bus:\n%s", log().c_str(), read_all(bus_log_.get()).c_str());
-    std::error_code ignored;
-    fs::remove_all(directory_, ignored);
 }
 
 std::vector<std::string> PrivateSystem::command(const std::string& control) const {
-    return {
-        FASTRPCD_PROGRAM,   "--policy-dir", directory_ / "policy.d", "--session-socket",    directory_ / "session.sock",
-        "--control-socket", control,        "--device-root",         directory_ / "machine"};
+    return {FASTRPCD_PROGRAM,
+            "--policy-dir",
+            scratch_.path("policy.d"),
+            "--session-socket",
+            scratch_.path("session.sock"),
+            "--control-socket",
+            control,
+            "--device-root",
+            scratch_.path("machine")};
 }
 
 void PrivateSystem::start_fastrpcd() {
-    const fs::path path = directory_ / "notify";
+    const fs::path path = scratch_.path("notify");
     fs::remove(path);
     const UniqueFd notify(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_un address_of{};
@@ -252,7 +252,7 @@ void PrivateSystem::start_fastrpcd() {
     if (::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address_of), sizeof address_of) != 0)
         throw std::runtime_error("bind failed");
     fastrpcd_ = std::make_unique<Child>(
-        command(directory_ / "control.sock"),
+        command(scratch_.path("control.sock")),
         std::vector<std::string>{"DBUS_SYSTEM_BUS_ADDRESS=" + address(), "NOTIFY_SOCKET=" + path.string()}, -1,
         log_.get(), control_listener_.get());
     std::array<char, 256> word{};
@@ -277,14 +277,14 @@ int PrivateSystem::stop_fastrpcd() {
 }
 
 Outcome PrivateSystem::run(std::vector<std::string> words) {
-    const UniqueFd output = temporary(directory_ / "output"), errors = temporary(directory_ / "errors");
+    const UniqueFd output = temporary(scratch_.path("output")), errors = temporary(scratch_.path("errors"));
     Child child(std::move(words), {"DBUS_SYSTEM_BUS_ADDRESS=" + address()}, output.get(), errors.get());
     const int code = child.wait();
     return {code, read_all(output.get()), read_all(errors.get())};
 }
 
 Outcome PrivateSystem::second_fastrpcd() {
-    return run(command(directory_ / "second.sock"));
+    return run(command(scratch_.path("second.sock")));
 }
 
 Outcome PrivateSystem::ctl(std::vector<std::string> arguments) {
@@ -353,7 +353,7 @@ FakeHost PrivateSystem::next_host() {
 }
 
 FakeHost PrivateSystem::connect_control() {
-    auto socket = connect_seqpacket((directory_ / "control.sock").string());
+    auto socket = connect_seqpacket(scratch_.path("control.sock").string());
     if (!socket) throw std::runtime_error(socket.error().text);
     return FakeHost(std::move(*socket));
 }

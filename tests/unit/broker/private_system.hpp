@@ -3,6 +3,7 @@
 // Everything lives in a directory of its own and ends with the object; the machine's own bus is never touched.
 #pragma once
 
+#include "tests/support/scratch.hpp"
 #include "tests/unit/broker/fake_host.hpp"
 
 #include <filesystem>
@@ -119,25 +120,25 @@ public:
     Open open_session(Client& client);
 
     /// The machine that fastrpcd sees: a directory with dev and sys, where nodes are empty files.
-    [[nodiscard]] std::filesystem::path machine() const { return directory_ / "machine"; }
+    [[nodiscard]] std::filesystem::path machine() const { return scratch_.path("machine"); }
     void write(const std::string& path, const std::string& text) const;
     void add_node(const std::string& name) const { write("dev/" + name, ""); }
     void remove_node(const std::string& name) const { std::filesystem::remove(machine() / "dev" / name); }
     void add_accel(int number, const std::string& label) const;
     void remove_accel(int number) const;
 
-    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return scratch_.path(); }
     [[nodiscard]] pid_t fastrpcd() const noexcept { return fastrpcd_->pid(); }
     /// What fastrpcd has logged so far.
     [[nodiscard]] std::string log() const;
 
 private:
-    [[nodiscard]] std::string address() const { return "unix:path=" + (directory_ / "bus").string(); }
+    [[nodiscard]] std::string address() const { return "unix:path=" + scratch_.path("bus").string(); }
     [[nodiscard]] std::vector<std::string> command(const std::string& control) const;
     Outcome run(std::vector<std::string> command);
 
     Options options_;
-    std::filesystem::path directory_;
+    fastrpc::test::Scratch scratch_;
     UniqueFd log_, bus_log_, session_listener_, control_listener_;
     std::unique_ptr<Child> bus_, fastrpcd_;
 };

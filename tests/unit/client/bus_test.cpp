@@ -2,12 +2,11 @@
 //
 // The bus and fastrpcd are one sd-bus server on a socket of this process; it answers the bus's Hello and OpenSession.
 #include "client/fastrpc.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/client/fake_host.hpp"
 
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <functional>
 #include <gtest/gtest.h>
 #include <map>
@@ -70,7 +69,7 @@ Asked read_call(sd_bus_message* call) {
 }
 
 struct Bus : testing::Test {
-    std::filesystem::path folder;
+    Scratch scratch;
     UniqueFd listener;
     std::thread thread;
     /// Answers OpenSession: a result of sd_bus_reply..., or a negative errno with the error set.
@@ -80,10 +79,7 @@ struct Bus : testing::Test {
     client::Session session;
 
     Bus() {
-        std::string name = (std::filesystem::temp_directory_path() / "fastrpc-bus-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        folder = name;
-        const std::string path = folder / "bus";
+        const std::string path = scratch.path("bus");
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         path.copy(address.sun_path, sizeof address.sun_path - 1);
@@ -96,7 +92,6 @@ struct Bus : testing::Test {
     ~Bus() override {
         ::shutdown(listener.get(), SHUT_RDWR); // ends a server that nobody connected to
         if (thread.joinable()) thread.join();
-        std::filesystem::remove_all(folder);
     }
 
     client::Error open() {
@@ -144,13 +139,13 @@ TEST_F(Bus, everything_asked_for_arrives_and_everything_granted_comes_back) {
     auto pair = socket_pair();
     ASSERT_TRUE(pair);
     on_open = [&](sd_bus_message* call, sd_bus_error*) { return grant(call, pair->second.get()); };
-    std::filesystem::create_directories(folder / "first");
-    std::filesystem::create_directories(folder / "second");
-    const UniqueFd second(::open((folder / "second").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    scratch.directory("first");
+    scratch.directory("second");
+    const UniqueFd second(::open(scratch.path("second").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     options.domain = "cdsp1";
     options.pd = "signed";
     options.label = "a test";
-    options.directories = {folder / "first"};
+    options.directories = {scratch.path("first")};
     options.directory_fds = {second.get()};
     options.deadline_ms = 1234;
     options.lanes = 4;
@@ -165,8 +160,8 @@ TEST_F(Bus, everything_asked_for_arrives_and_everything_granted_comes_back) {
                                  {"deadline-ms", 1234}, {"lanes", 4}, {"memory", std::uint64_t{1} << 40}}));
     struct stat first {
     }, other{};
-    ASSERT_EQ(::stat((folder / "first").c_str(), &first), 0);
-    ASSERT_EQ(::stat((folder / "second").c_str(), &other), 0);
+    ASSERT_EQ(::stat(scratch.path("first").c_str(), &first), 0);
+    ASSERT_EQ(::stat(scratch.path("second").c_str(), &other), 0);
     EXPECT_EQ(asked.directories, (std::vector<ino_t>{first.st_ino, other.st_ino}));
 
     EXPECT_STREQ(session.path(), "/org/fastrpc1/session/42");
@@ -252,10 +247,10 @@ TEST_F(Bus, a_bus_that_closes_is_an_error) {
 }
 
 TEST_F(Bus, a_missing_module_directory_is_named_before_anything_is_asked) {
-    options.directories = {folder / "missing"};
+    options.directories = {scratch.path("missing")};
     const client::Error error = session.open(options);
     EXPECT_EQ(error.code(), FASTRPC_ENOSUCH);
-    EXPECT_NE(std::strstr(error.text(), (folder / "missing").c_str()), nullptr) << error.text();
+    EXPECT_NE(std::strstr(error.text(), scratch.path("missing").c_str()), nullptr) << error.text();
 }
 
 TEST_F(Bus, text_that_is_not_utf8_and_dead_fds_are_refused) {
@@ -270,7 +265,7 @@ TEST_F(Bus, text_that_is_not_utf8_and_dead_fds_are_refused) {
 }
 
 TEST_F(Bus, no_bus_at_all_is_an_error_that_names_the_address) {
-    options.bus_address = "unix:path=" + (folder / "nobody").string();
+    options.bus_address = "unix:path=" + scratch.path("nobody").string();
     const client::Error error = session.open(options);
     EXPECT_EQ(error.code(), FASTRPC_ECONNREFUSED);
     EXPECT_NE(std::strstr(error.text(), "nobody"), nullptr) << error.text();

@@ -1,9 +1,8 @@
 // Pictures: every kind that is promised is read right, and broken ones are refused with a reason.
 #include "examples/imaging/image.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <array>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <png.h>
@@ -12,16 +11,10 @@ namespace imaging {
 namespace {
 
 struct Pictures : testing::Test {
-    std::filesystem::path folder;
-    Pictures() {
-        std::string name = (std::filesystem::temp_directory_path() / "imaging-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        folder = name;
-    }
-    ~Pictures() override { std::filesystem::remove_all(folder); }
+    fastrpc::test::Scratch scratch;
 
     std::string file(std::string_view content) {
-        const std::string path = folder / "picture";
+        const std::string path = scratch.path("picture");
         std::ofstream(path, std::ios::binary) << content;
         return path;
     }
@@ -30,12 +23,12 @@ struct Pictures : testing::Test {
         const auto image = read(content);
         ASSERT_FALSE(image) << content.substr(0, 20);
         EXPECT_NE(image.error().find(why), std::string::npos) << image.error();
-        EXPECT_NE(image.error().find(folder.string()), std::string::npos) << "the error must name the file";
+        EXPECT_NE(image.error().find(scratch.path().string()), std::string::npos) << "the error must name the file";
     }
     // A PNG of 2x1 pixels in a format of libpng's simplified interface.
     template<class Pixels>
     std::string png(unsigned format, const Pixels& pixels, unsigned width = 2, unsigned height = 1) {
-        const std::string path = folder / "picture.png";
+        const std::string path = scratch.path("picture.png");
         png_image raw{};
         raw.version = PNG_IMAGE_VERSION;
         raw.width = width;
@@ -70,7 +63,7 @@ TEST_F(Pictures, a_pgm_of_16_bits) {
 
 TEST_F(Pictures, a_gray_png_comes_back_as_written) {
     const Image image{3, 2, {1, 2, 3, 253, 254, 255}};
-    const std::string path = folder / "gray.png";
+    const std::string path = scratch.path("gray.png");
     ASSERT_TRUE(write_png(path, image));
     const auto again = read_image(path);
     ASSERT_TRUE(again) << again.error();
@@ -117,8 +110,8 @@ TEST_F(Pictures, broken_files_are_refused_with_the_reason) {
     refused("P2\n2 1\n100\n1 101", "pixel 1 is 101");
     refused("P2\n2 1\n100\n1 x", "after 1 of 2");
     refused("\x89PNG\r\n\x1a\nrubbish that is no chunk at all", "");
-    EXPECT_FALSE(read_image(folder / "missing.png"));
-    EXPECT_FALSE(read_image(folder)) << "a directory is no picture";
+    EXPECT_FALSE(read_image(scratch.path("missing.png")));
+    EXPECT_FALSE(read_image(scratch.path())) << "a directory is no picture";
 }
 
 TEST_F(Pictures, too_large_ones_are_refused_before_memory_is_taken) {
@@ -140,7 +133,7 @@ TEST_F(Pictures, a_png_cut_anywhere_is_refused_or_whole_but_never_a_crash) {
 }
 
 TEST_F(Pictures, a_place_that_can_not_be_written_is_an_error) {
-    const auto written = write_png(folder / "no" / "such" / "folder.png", {1, 1, {0}});
+    const auto written = write_png(scratch.path("no/such/folder.png"), {1, 1, {0}});
     ASSERT_FALSE(written);
     EXPECT_NE(written.error().find("folder.png"), std::string::npos);
 }

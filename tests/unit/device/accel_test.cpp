@@ -5,6 +5,7 @@
 #include "daemon/device/buffer_map.hpp"
 #include "daemon/device/heap.hpp"
 #include "daemon/device/misc_abi.hpp"
+#include "expect_refused.hpp"
 #include "fake_kernel.hpp"
 
 #include <array>
@@ -302,9 +303,5 @@ TEST(Backend, what_accel_must_not_serve_goes_to_misc) {
 TEST(Backend, a_machine_without_nodes_is_told_what_was_looked_for) {
     FakeKernel kernel;
     const auto device = open_backend(Domain::cdsp, PdKind::root, on(kernel));
-    ASSERT_FALSE(device);
-    EXPECT_EQ(device.error().kind, ErrorKind::offline);
-    EXPECT_EQ(device.error().os_error, ENOENT);
-    EXPECT_NE(device.error().text.find("/dev/fastrpc-cdsp"), std::string::npos) << device.error().text;
-    EXPECT_NE(device.error().text.find("accel"), std::string::npos) << device.error().text;
+    expect_refused(device, ErrorKind::offline, ENOENT, {"/dev/fastrpc-cdsp", "accel"});
 }

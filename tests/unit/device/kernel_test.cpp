@@ -1,8 +1,8 @@
 // What is asked of the machine's own kernel.
 #include "daemon/device/kernel.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <chrono>
-#include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
@@ -16,14 +16,9 @@ using namespace std::chrono_literals;
 
 class Settle : public testing::Test {
 protected:
-    Settle() {
-        std::string name = (std::filesystem::temp_directory_path() / "fastrpc-settle-XXXXXX").string();
-        directory_ = ::mkdtemp(name.data());
-        node_ = directory_ / "node";
-        std::ofstream(node_.string()) << "";
-    }
-    ~Settle() override { std::filesystem::remove_all(directory_); }
-    std::filesystem::path directory_, node_;
+    Settle() { scratch_.file("node", ""); }
+    test::Scratch scratch_;
+    const std::filesystem::path node_ = scratch_.path("node");
 };
 
 TEST_F(Settle, a_node_that_has_just_come_is_left_alone_for_a_while) {
@@ -38,7 +33,7 @@ TEST_F(Settle, a_clock_that_was_set_back_costs_no_more_than_the_age) {
 }
 
 TEST_F(Settle, a_node_that_is_not_there_is_not_waited_for) {
-    Kernel::real().let_settle((directory_ / "none").string(), 1h);
+    Kernel::real().let_settle(scratch_.path("none").string(), 1h);
 }
 
 } // namespace

@@ -2,39 +2,22 @@
 #pragma once
 
 #include "discovery/system_files.hpp"
+#include "tests/support/scratch.hpp"
 
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <stdexcept>
 #include <string>
 
 namespace fastrpc::discovery::test {
 
 class FakeMachine {
 public:
-    FakeMachine() {
-        std::string pattern = std::filesystem::temp_directory_path() / "fastrpc-discovery-XXXXXX";
-        if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-        root_ = pattern;
-        std::filesystem::create_directory(root_ / "dev");
-    }
-    ~FakeMachine() {
-        std::error_code ignored;
-        std::filesystem::remove_all(root_, ignored);
-    }
-    FakeMachine(const FakeMachine&) = delete;
-    FakeMachine& operator=(const FakeMachine&) = delete;
+    FakeMachine() { scratch_.directory("dev"); }
 
-    [[nodiscard]] Roots roots() const { return {root_.string()}; }
-    [[nodiscard]] std::string dev(const std::string& name) const { return (root_ / "dev" / name).string(); }
+    [[nodiscard]] Roots roots() const { return {scratch_.path().string()}; }
+    [[nodiscard]] std::string dev(const std::string& name) const { return scratch_.path("dev/" + name); }
 
-    void write(const std::string& path, const std::string& text) const {
-        const std::filesystem::path place = root_ / path;
-        std::filesystem::create_directories(place.parent_path());
-        std::ofstream(place, std::ios::binary) << text;
-    }
-    void remove(const std::string& path) const { std::filesystem::remove_all(root_ / path); }
+    void write(const std::string& path, const std::string& text) const { scratch_.file(path, text); }
+    void remove(const std::string& path) const { std::filesystem::remove_all(scratch_.path(path)); }
     void add_node(const std::string& name) const { write("dev/" + name, ""); }
     void remove_node(const std::string& name) const { remove("dev/" + name); }
     /// As the kernel does it: sysfs comes before the node and goes after it, with the NUL that ends a string of the
@@ -58,7 +41,7 @@ public:
     }
 
 private:
-    std::filesystem::path root_;
+    fastrpc::test::Scratch scratch_;
 };
 
 } // namespace fastrpc::discovery::test

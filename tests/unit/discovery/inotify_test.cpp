@@ -1,5 +1,6 @@
 // News of nodes where no udev runs, in a scratch /dev.
 #include "discovery/watcher.hpp"
+#include "tests/unit/discovery/events.hpp"
 #include "tests/unit/discovery/fake_machine.hpp"
 
 #include <algorithm>
@@ -10,7 +11,7 @@
 
 using namespace fastrpc;
 using namespace fastrpc::discovery;
-using test::FakeMachine;
+using discovery::test::FakeMachine;
 using Kind = NodeEvent::Kind;
 
 namespace {
@@ -22,18 +23,8 @@ std::unique_ptr<Watcher> watch(const FakeMachine& fake) {
     return std::move(*watcher);
 }
 
-// All events until there are `count` additions and removals; fewer after 10 s.
 std::vector<NodeEvent> events_of(Watcher& watcher, std::size_t count) {
-    std::vector<NodeEvent> all;
-    pollfd wanted{watcher.fd(), POLLIN, 0};
-    while (all.size() < count && ::poll(&wanted, 1, 10000) > 0) {
-        auto events = watcher.dispatch();
-        EXPECT_TRUE(events) << events.error().text;
-        if (!events) break;
-        for (NodeEvent& event : *events)
-            if (event.kind != Kind::changed) all.push_back(std::move(event));
-    }
-    return all;
+    return discovery::test::events_of(watcher, count, false);
 }
 
 // Added, removed, added, ... of one domain.

@@ -7,7 +7,7 @@
 
 using namespace fastrpc;
 using namespace fastrpc::discovery;
-using test::FakeMachine;
+using discovery::test::FakeMachine;
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 using namespace fastrpc;
 using namespace fastrpc::discovery;
-using test::FakeMachine;
+using discovery::test::FakeMachine;
 using Kind = NodeEvent::Kind;
 
 namespace {

@@ -4,6 +4,7 @@
 // receiver's filter looks at (big endian), then "KEY=VALUE\0" pairs.
 #include "base/unique_fd.hpp"
 #include "discovery/watcher.hpp"
+#include "tests/unit/discovery/events.hpp"
 #include "tests/unit/discovery/fake_machine.hpp"
 
 #include <algorithm>
@@ -12,14 +13,14 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <thread>
 
 using namespace fastrpc;
 using namespace fastrpc::discovery;
-using test::FakeMachine;
+using discovery::test::events_of;
+using discovery::test::FakeMachine;
 using Kind = NodeEvent::Kind;
 
 namespace {
@@ -89,18 +90,6 @@ void in_own_network(const std::function<void()>& body) {
         ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "these tests run as root";
         body();
     }).join();
-}
-
-std::vector<NodeEvent> events_of(Watcher& watcher, std::size_t count) {
-    std::vector<NodeEvent> all;
-    pollfd wanted{watcher.fd(), POLLIN, 0};
-    while (all.size() < count && ::poll(&wanted, 1, 10000) > 0) {
-        auto events = watcher.dispatch();
-        EXPECT_TRUE(events) << events.error().text;
-        if (!events) break;
-        std::ranges::move(*events, std::back_inserter(all));
-    }
-    return all;
 }
 
 } // namespace

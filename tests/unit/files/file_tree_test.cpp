@@ -2,7 +2,7 @@
 #include "daemon/files/file_tree.hpp"
 #include "daemon/files/missing_files.hpp"
 
-#include "scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <cerrno>
 #include <gtest/gtest.h>

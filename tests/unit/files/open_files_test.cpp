@@ -1,7 +1,7 @@
 // Numbers and positions of the files that a DSP has open.
 #include "daemon/files/open_files.hpp"
 
-#include "scratch.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <cerrno>
 #include <cstring>

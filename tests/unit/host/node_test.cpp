@@ -211,7 +211,7 @@ TEST_F(NodesOfSessions, an_unsigned_session_gives_up_all_rights_before_it_opens_
 
 TEST_F(NodesOfSessions, a_signed_one_keeps_what_its_init_may_need_until_then) {
     message.kind = PdKind::signed_user;
-    scratch.write("dsp/cdsp/fastrpc_shell_3", "the shell");
+    scratch.file("dsp/cdsp/fastrpc_shell_3", "the shell");
     start_ready();
     EXPECT_EQ(privileges, (std::vector<std::string>{"keep", "drop"}));
 }

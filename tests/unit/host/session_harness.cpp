@@ -3,7 +3,6 @@
 #include "ipc/pack.hpp"
 
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,22 +21,6 @@ const bool signals_blocked = [] {
 }();
 
 } // namespace
-
-Scratch::Scratch() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fastrpc-host-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    directory_ = pattern;
-}
-Scratch::~Scratch() {
-    std::filesystem::remove_all(directory_);
-}
-std::string Scratch::path(std::string_view name) const {
-    return (directory_ / name).string();
-}
-void Scratch::write(std::string_view name, std::string_view content) const {
-    std::filesystem::create_directories((directory_ / name).parent_path());
-    std::ofstream(directory_ / name, std::ios::binary) << content;
-}
 
 Peer::Peer(UniqueFd socket) : socket_(std::move(socket)), storage_(max_lane_datagram) {
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -113,7 +96,7 @@ Peer ControlSocket::accept() {
 
 SessionHarness::SessionHarness() {
     EXPECT_TRUE(signals_blocked);
-    scratch.write("dsp/cdsp/fastrpc_shell_unsigned_3", "the shell");
+    scratch.file("dsp/cdsp/fastrpc_shell_unsigned_3", "the shell");
     environment.open_device = [this](Domain, PdKind, bool) -> Result<std::unique_ptr<Device>> { return dsp.open(); };
     environment.open_heap = [this]() -> Result<std::unique_ptr<Heap>> {
         auto made = std::make_unique<FakeHeap>();

@@ -7,10 +7,10 @@
 #include "ipc/control.hpp"
 #include "ipc/frame.hpp"
 #include "ipc/lane.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/discovery/fake_machine.hpp"
 
 #include <array>
-#include <filesystem>
 #include <gtest/gtest.h>
 #include <memory>
 #include <optional>
@@ -20,20 +20,6 @@
 #include <vector>
 
 namespace fastrpc::daemon {
-
-/// A private directory that goes away with the object.
-class Scratch {
-public:
-    Scratch();
-    ~Scratch();
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    [[nodiscard]] std::string path(std::string_view name = {}) const;
-    void write(std::string_view name, std::string_view content) const;
-
-private:
-    std::filesystem::path directory_;
-};
 
 /// Answers of a lane.
 struct LaneAnswer {
@@ -116,7 +102,7 @@ protected:
 
     FakeDsp dsp;
     FakeHeap* heap = nullptr; ///< the host's
-    Scratch scratch;
+    test::Scratch scratch;
     HostEnvironment environment;
     StartMessage message;
     int sandboxes = 0;

@@ -51,7 +51,7 @@ TEST_F(Session, is_ready_with_its_pd_and_its_sandbox_up) {
 }
 
 TEST_F(Session, a_signed_pd_gets_no_attribute_that_was_not_granted) {
-    scratch.write("dsp/fastrpc_shell_3", "signed");
+    scratch.file("dsp/fastrpc_shell_3", "signed");
     message.kind = PdKind::signed_user;
     start_ready();
     EXPECT_EQ(dsp.attributes, 0U);
@@ -109,7 +109,7 @@ TEST_F(Session, a_sandbox_that_can_not_be_entered_fails_the_session) {
 }
 
 TEST_F(Session, a_module_directory_must_be_a_directory) {
-    const UniqueFd file(::open(scratch.path("dsp/cdsp/fastrpc_shell_unsigned_3").c_str(), O_RDONLY | O_CLOEXEC));
+    const UniqueFd file = scratch.fd("dsp/cdsp/fastrpc_shell_unsigned_3", O_RDONLY);
     start({file.get()});
     const FailedMessage message_failed = failed(*control);
     EXPECT_EQ(message_failed.kind, ErrorKind::invalid);

@@ -95,7 +95,7 @@ protected:
     std::atomic<int> drops = 0;
     discovery::test::FakeMachine machine;
     int sandboxes = 0;
-    Scratch scratch;
+    test::Scratch scratch;
     HostEnvironment environment;
     std::optional<ControlSocket> socket;
     std::optional<Peer> control;

@@ -2,6 +2,8 @@
 #include "bytes.hpp"
 
 #include "ipc/frame.hpp"
+#include "tests/support/pass_fd.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <algorithm>
 #include <array>
@@ -42,22 +44,8 @@ protected:
 
     // One datagram exactly as given, with `fds` duplicates of a fd; what a hostile peer can send.
     void send_raw(const Bytes& bytes, std::size_t fds = 0) const {
-        iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
-        msghdr message{};
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * 200)> control{};
-        if (fds > 0) {
-            message.msg_control = control.data();
-            message.msg_controllen = CMSG_SPACE(sizeof(int) * fds);
-            cmsghdr* head = CMSG_FIRSTHDR(&message);
-            head->cmsg_level = SOL_SOCKET;
-            head->cmsg_type = SCM_RIGHTS;
-            head->cmsg_len = CMSG_LEN(sizeof(int) * fds);
-            const int fd = theirs_.get();
-            for (std::size_t i = 0; i < fds; ++i) std::memcpy(CMSG_DATA(head) + i * sizeof fd, &fd, sizeof fd);
-        }
-        ASSERT_EQ(::sendmsg(theirs_.get(), &message, MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+        const std::vector<int> copies(fds, theirs_.get());
+        ASSERT_EQ(send_with_fds(theirs_.get(), bytes, copies, MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
     }
     static Bytes raw(const FrameHeader& header, std::size_t payload = 0) {
         Bytes bytes(sizeof header + payload);
@@ -336,9 +324,8 @@ TEST_F(FrameTest, random_headers_are_refused_or_exact_and_leak_no_fd) {
 }
 
 TEST(ConnectSeqpacket, reaches_a_listener_and_names_the_path_that_it_cannot_reach) {
-    std::string directory = (std::filesystem::temp_directory_path() / "fastrpc-ipc-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(directory.data()), nullptr);
-    const std::string path = directory + "/s";
+    const Scratch scratch;
+    const std::string path = scratch.path("s");
     const Result<UniqueFd> absent = connect_seqpacket(path);
     ASSERT_FALSE(absent);
     EXPECT_EQ(absent.error().os_error, ENOENT);
@@ -353,7 +340,6 @@ TEST(ConnectSeqpacket, reaches_a_listener_and_names_the_path_that_it_cannot_reac
     const Result<UniqueFd> socket = connect_seqpacket(path);
     ASSERT_TRUE(socket) << socket.error().text;
     EXPECT_EQ(::fcntl(socket->get(), F_GETFD), FD_CLOEXEC);
-    std::filesystem::remove_all(directory);
 }
 
 TEST(ConnectSeqpacket, a_path_that_no_socket_can_have_is_refused) {

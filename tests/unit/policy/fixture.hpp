@@ -2,8 +2,8 @@
 #pragma once
 
 #include "policy/policy.hpp"
+#include "tests/support/scratch.hpp"
 
-#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <string>
@@ -14,20 +14,10 @@ namespace fastrpc::test {
 
 class PolicyFiles : public testing::Test {
 protected:
-    PolicyFiles() {
-        std::string name = (std::filesystem::temp_directory_path() / "fastrpc-policy-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-        root_ = name;
-        add_directory("a");
-    }
-    ~PolicyFiles() override {
-        std::error_code ignored; // a test that failed may have left odd modes behind
-        std::filesystem::remove_all(root_, ignored);
-    }
+    PolicyFiles() { add_directory("a"); }
 
     void add_directory(const std::string& name) {
-        directories_.push_back(root_ + "/" + name);
-        std::filesystem::create_directory(directories_.back());
+        directories_.push_back(scratch_.directory(name));
         ::chmod(directories_.back().c_str(), 0755);
     }
     /// Writes directories_[directory]/name and gives its path.
@@ -60,7 +50,7 @@ protected:
         return what;
     }
 
-    std::string root_;
+    Scratch scratch_;
     std::vector<std::string> directories_;
     std::vector<std::string> warnings_;
 };

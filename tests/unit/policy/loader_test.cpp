@@ -268,7 +268,7 @@ TEST_F(Loader, other_suffixes_hidden_files_and_missing_directories_are_passed_ov
     write("x.json~", "garbage");
     write("README", "garbage");
     write(".x.json", "garbage");
-    directories_.push_back(root_ + "/not-there");
+    directories_.push_back(scratch_.path("not-there"));
     const Result<Policy> policy = load();
     ASSERT_TRUE(policy) << policy.error().text;
     EXPECT_EQ(policy->rules(), 0U);

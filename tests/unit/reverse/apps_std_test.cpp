@@ -1,8 +1,8 @@
 // The DSP's C library, method by method.
 #include "daemon/reverse/apps_std.hpp"
 
-#include "../files/scratch.hpp"
 #include "asker.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <cerrno>
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // The loop from start to end, against a DSP that plays the vectors and the failures of USERSPACE 4 and 10.3.
 #include "daemon/reverse/reverse_server.hpp"
 
-#include "../files/scratch.hpp"
 #include "asker.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <cerrno>
 #include <gtest/gtest.h>

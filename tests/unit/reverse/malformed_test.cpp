@@ -1,8 +1,8 @@
 // Requests that no sane DSP sends: each gets its code, none ends the loop, and the next good call is served.
 #include "daemon/reverse/reverse_server.hpp"
 
-#include "../files/scratch.hpp"
 #include "asker.hpp"
+#include "tests/support/scratch.hpp"
 
 #include <gtest/gtest.h>
 #include <random>

@@ -1,5 +1,6 @@
 // Commands to a running server, and the directory that shows the SoC to programs.
 #include "driver_fixture.hpp"
+#include "tests/support/scratch.hpp"
 #include "vdsp/driver/commands.hpp"
 #include "vdsp/driver/device_directory.hpp"
 
@@ -80,19 +81,12 @@ TEST_F(Commands, nonsense_is_refused_with_a_word) {
 
 class Directory : public DriverTest {
 protected:
-    Directory() {
-        char name[] = "/tmp/fastrpc-vdsp-test-XXXXXX";
-        if (::mkdtemp(name) == nullptr) throw std::runtime_error("no temporary directory");
-        base = name;
-        path = base + "/socket.d";
-    }
-    ~Directory() override { fs::remove_all(base); }
     std::string content(const std::string& name) const {
         std::ifstream file(path + "/" + name, std::ios::binary);
         return {std::istreambuf_iterator<char>(file), {}};
     }
-    std::string base;
-    std::string path;
+    fastrpc::test::Scratch scratch;
+    const std::string path = scratch.path("socket.d");
 };
 
 TEST_F(Directory, shows_nodes_states_and_the_device_tree) {
@@ -137,8 +131,8 @@ TEST_F(Directory, replaces_what_a_dead_server_left) {
     const auto directory = DeviceDirectory::make(path, *driver);
     ASSERT_TRUE(directory);
     EXPECT_FALSE(fs::exists(path + "/dev/fastrpc-sdsp"));
-    fs::create_symlink("/tmp", base + "/other.d");
-    EXPECT_FALSE(DeviceDirectory::make(base + "/other.d", *driver));
+    fs::create_symlink("/tmp", scratch.path("other.d"));
+    EXPECT_FALSE(DeviceDirectory::make(scratch.path("other.d"), *driver));
     EXPECT_TRUE(fs::exists("/tmp"));
 }
 

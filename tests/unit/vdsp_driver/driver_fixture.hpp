@@ -247,6 +247,14 @@ protected:
         return start_invoke(file, handle, scalars, arguments).wait();
     }
 
+    /// A call whose caller dies while the DSP holds it, as it holds all from then on.
+    void abandon_call(const std::shared_ptr<OpenFile>& file) {
+        hold(dsp());
+        Running running = start_invoke(file, 20, Scalars{0});
+        running.hang_up();
+        EXPECT_EQ(running.wait().served, Served::gone);
+    }
+
     UniqueFd heap(std::uint64_t size) {
         auto fd = driver->buffers().allocate(size, BufferKind::heap);
         return fd ? std::move(*fd) : UniqueFd{};

@@ -137,10 +137,7 @@ TEST_F(Invoke, garbage_from_the_dsp_is_ignored) {
 
 TEST_F(Invoke, an_abandoned_call_keeps_its_id_and_takes_the_heaps_along) {
     EXPECT_EQ(ioctl(file, VDSP_MMAP, vdsp_mmap{.flags = 0x1000, .size = 4096}).result, 0);
-    hold(dsp());
-    Running running = start_invoke(file, 20, Scalars{0});
-    running.hang_up();
-    EXPECT_EQ(running.wait().served, Served::gone);
+    abandon_call(file);
     EXPECT_EQ(status()["contexts_abandoned"], 1);
     dsp().answer(dsp().received.back().request.context, 0);
     EXPECT_EQ(status()["contexts_used"], 1);

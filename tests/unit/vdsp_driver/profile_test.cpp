@@ -141,12 +141,7 @@ TEST_F(Profile, an_abandoned_context_comes_back_at_close_and_answer_or_never) {
     for (const auto& [kernel, left] : {std::pair("6.18", 0), {"6.1", 0}, {"6.12", 1}, {"7.1", 1}}) {
         use(kernel);
         const auto file = open("fastrpc-cdsp");
-        hold(dsp());
-        {
-            Running running = start_invoke(file, 20, Scalars{0});
-            running.hang_up();
-            running.wait();
-        }
+        abandon_call(file);
         const std::uint64_t context = dsp().received.back().request.context;
         say(dsp(), 0);
         close(file);
@@ -161,12 +156,7 @@ TEST_F(Profile, an_interrupted_call_takes_the_heaps_from_six_two_on) {
         use(kernel);
         const auto file = open("fastrpc-cdsp");
         EXPECT_EQ(ioctl(file, VDSP_MMAP, vdsp_mmap{.flags = 0x1000, .size = 4096}).result, 0);
-        hold(dsp());
-        {
-            Running running = start_invoke(file, 20, Scalars{0});
-            running.hang_up();
-            running.wait();
-        }
+        abandon_call(file);
         say(dsp(), 0);
         EXPECT_EQ(ioctl(file, VDSP_MUNMAP, vdsp_munmap{.vaddrout = 0, .size = 4096}).error, error) << kernel;
     }

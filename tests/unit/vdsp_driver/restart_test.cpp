@@ -121,12 +121,7 @@ TEST_F(Restart, old_files_are_zombies_for_ever) {
 
 TEST_F(Restart, abandoned_contexts_and_lost_heaps_end_with_their_dsp) {
     EXPECT_EQ(ioctl(file, VDSP_MMAP, vdsp_mmap{.flags = 0x1000, .size = 4096}).result, 0);
-    hold(dsp());
-    {
-        Running running = start_invoke(file, 20, Scalars{0});
-        running.hang_up();
-        EXPECT_EQ(running.wait().served, Served::gone);
-    }
+    abandon_call(file);
     EXPECT_EQ(status()["contexts_abandoned"], 1);
     const std::weak_ptr<OpenFile> watched = file;
     restart();

@@ -1,4 +1,6 @@
 // Unmodified programs below the real shim, against the real server on a thread, with scripted DSPs behind it.
+#include "tests/support/pass_fd.hpp"
+#include "tests/support/scratch.hpp"
 #include "tests/unit/vdsp_driver/fake_dsp.hpp"
 #include "vdsp/driver/control.hpp"
 #include "vdsp/driver/driver.hpp"
@@ -29,7 +31,7 @@
 namespace fastrpc::vdsp {
 namespace {
 
-/// The module that the client calls; see shim_client.cpp.
+/// The module that the client calls; its methods are those of client.hpp.
 class Module {
 public:
     std::optional<std::int32_t> operator()(FakeDsp& dsp, const WireRequest& request) {
@@ -133,10 +135,6 @@ private:
 class Shim : public testing::Test {
 protected:
     Shim() {
-        char name[] = "/tmp/fastrpc-vdsp-test-XXXXXX";
-        if (::mkdtemp(name) == nullptr) throw std::runtime_error("no temporary directory");
-        directory = name;
-        socket = directory + "/vdsp.sock";
         stop = UniqueFd(::eventfd(0, EFD_CLOEXEC));
         std::promise<std::string> ready;
         auto error = ready.get_future();
@@ -147,7 +145,6 @@ protected:
         ::eventfd_write(stop.get(), 1);
         loop.join();
         EXPECT_FALSE(std::filesystem::exists(socket));
-        std::filesystem::remove_all(directory);
     }
 
     void serve(std::promise<std::string>& ready) {
@@ -211,8 +208,8 @@ protected:
         EXPECT_EQ(status()[key], value) << key;
     }
 
-    std::string directory;
-    std::string socket;
+    fastrpc::test::Scratch scratch;
+    const std::string socket = scratch.path("vdsp.sock");
     Module module;
     UniqueFd stop;
     std::thread loop;
@@ -333,7 +330,7 @@ TEST_F(Shim, commands_reach_the_dsps) {
     EXPECT_FALSE(command(socket, "latency x"));
     EXPECT_FALSE(command(socket, "dance"));
     EXPECT_FALSE(command(socket, std::string(200, 'x')));
-    EXPECT_FALSE(command(directory + "/other.sock", "status"));
+    EXPECT_FALSE(command(scratch.path("other.sock"), "status"));
 }
 
 TEST_F(Shim, garbage_ends_its_own_connection_alone) {
@@ -359,14 +356,8 @@ TEST_F(Shim, garbage_ends_its_own_connection_alone) {
         auto pair = socket_pair();
         ASSERT_TRUE(pair);
         hello.op = vdsp_op_attach;
-        iovec piece{&hello, sizeof hello};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-        msghdr message{.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-        cmsghdr* header = CMSG_FIRSTHDR(&message);
-        *header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         const int end = pair->second.get();
-        std::memcpy(CMSG_DATA(header), &end, sizeof end);
-        ASSERT_GT(::sendmsg(connection->get(), &message, 0), 0);
+        ASSERT_GT(fastrpc::test::send_with_fds(connection->get(), std::as_bytes(std::span(&hello, 1)), {&end, 1}), 0);
         pair->second.reset();
         vdsp_attached attached{};
         ASSERT_EQ(::recv(pair->first.get(), &attached, sizeof attached, 0), static_cast<ssize_t>(sizeof attached));
@@ -393,13 +384,13 @@ TEST_F(Shim, a_second_server_is_refused_and_the_socket_is_private) {
         ASSERT_FALSE(second);
         EXPECT_EQ(second.error().kind, ErrorKind::busy);
         EXPECT_FALSE(Server::listen("relative.sock", std::nullopt, driver, event));
-        std::ofstream(directory + "/file") << "not a socket";
-        EXPECT_FALSE(Server::listen(directory + "/file", std::nullopt, driver, event));
-        EXPECT_TRUE(std::filesystem::exists(directory + "/file"));
-        const auto other = Server::listen(directory + "/other.sock", ::getgid(), driver, event);
+        std::ofstream(scratch.path("file")) << "not a socket";
+        EXPECT_FALSE(Server::listen(scratch.path("file"), std::nullopt, driver, event));
+        EXPECT_TRUE(std::filesystem::exists(scratch.path("file")));
+        const auto other = Server::listen(scratch.path("other.sock"), ::getgid(), driver, event);
         ASSERT_TRUE(other);
         struct stat status {};
-        EXPECT_EQ(::stat((directory + "/other.sock").c_str(), &status), 0);
+        EXPECT_EQ(::stat(scratch.path("other.sock").c_str(), &status), 0);
         EXPECT_EQ(status.st_mode & 0777, 0660U);
         EXPECT_EQ(::stat(socket.c_str(), &status), 0);
         EXPECT_EQ(status.st_mode & 0777, 0600U);

@@ -1,8 +1,8 @@
 // The control socket of the bridge: one command, one answer, for whoever may open it.
+#include "tests/support/scratch.hpp"
 #include "tests/vm/bridge/control.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <stdexcept>
@@ -15,18 +15,13 @@ namespace fastrpc::vm {
 namespace {
 
 struct Bridge : testing::Test {
-    std::filesystem::path folder;
+    test::Scratch scratch;
     sd_event* event = nullptr;
     Bridge() {
-        std::string name = (std::filesystem::temp_directory_path() / "bridge-XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr || sd_event_new(&event) < 0) throw std::runtime_error("set-up");
-        folder = name;
+        if (sd_event_new(&event) < 0) throw std::runtime_error("no event loop");
     }
-    ~Bridge() override {
-        sd_event_unref(event);
-        std::filesystem::remove_all(folder);
-    }
-    [[nodiscard]] std::string path() const { return folder / "socket"; }
+    ~Bridge() override { sd_event_unref(event); }
+    [[nodiscard]] std::string path() const { return scratch.path("socket"); }
     // Asks from another thread while the loop serves here.
     [[nodiscard]] Result<std::string> ask(const std::string& command) const {
         Result<std::string> answer = std::string();
