@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -82,7 +83,7 @@ Attempt try_open(int directory, const std::string& path) {
 
 std::string quoted(std::string_view name) {
     constexpr std::size_t most = 256;
-    return "\"" + std::string(name.substr(0, most)) + (name.size() > most ? "...\"" : "\"");
+    return fmt::format("\"{}{}\"", name.substr(0, most), name.size() > most ? "..." : "");
 }
 
 } // namespace

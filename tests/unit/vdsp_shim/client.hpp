@@ -32,6 +32,7 @@ using Scenario = void (*)();
 /// By the names that the test runs them under.
 using Scenarios = std::map<std::string_view, Scenario>;
 /// Where the scenarios are; each file adds its area.
+void add_accel_scenarios(Scenarios& scenarios);
 void add_argument_scenarios(Scenarios& scenarios);
 void add_buffer_scenarios(Scenarios& scenarios);
 void add_caller_scenarios(Scenarios& scenarios);

@@ -44,8 +44,8 @@ namespace {
 /// those that its memory may need.
 Scenario find(std::string_view name) {
     Scenarios scenarios;
-    for (const auto add : {add_argument_scenarios, add_buffer_scenarios, add_caller_scenarios, add_confined_scenarios,
-                           add_fd_scenarios, add_node_scenarios, add_signal_scenarios})
+    for (const auto add : {add_accel_scenarios, add_argument_scenarios, add_buffer_scenarios, add_caller_scenarios,
+                           add_confined_scenarios, add_fd_scenarios, add_node_scenarios, add_signal_scenarios})
         add(scenarios);
     const auto found = scenarios.find(name);
     return found == scenarios.end() ? nullptr : found->second;

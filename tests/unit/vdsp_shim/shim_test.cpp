@@ -157,7 +157,10 @@ protected:
             },
             nullptr);
         {
-            const Soc soc{.domains = {{.domain = Domain::cdsp, .slots = 14}, {.domain = Domain::adsp, .slots = 1}}};
+            const Soc soc{
+                .domains = {{.domain = Domain::cdsp, .slots = 14},
+                            {.domain = Domain::adsp, .slots = 1},
+                            {.domain = Domain::gdsp0, .slots = 1, .misc = nullptr, .accel = find_profile("qda-v1")}}};
             const auto make = [this](DspConfig config, Machine& machine, sd_event*) {
                 auto dsp = std::make_unique<FakeDsp>(std::move(config), machine);
                 dsp->handler = std::ref(module);
@@ -232,6 +235,12 @@ TEST_F(Shim, large_and_many_arguments_work) {
 }
 TEST_F(Shim, a_file_lives_until_its_last_copy_is_closed_anywhere) {
     EXPECT_EQ(run("lifetime"), 0);
+}
+TEST_F(Shim, objects_of_an_accel_node_are_made_mapped_and_exported) {
+    EXPECT_EQ(run("accel-objects"), 0);
+}
+TEST_F(Shim, a_context_bank_belongs_to_the_thread_that_opened) {
+    EXPECT_EQ(run("accel-one-bank"), 0);
 }
 TEST_F(Shim, threads_share_a_file_while_one_call_blocks) {
     EXPECT_EQ(run("threads"), 0);
