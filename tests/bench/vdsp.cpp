@@ -2,12 +2,14 @@
 //
 // One server, no DSP time, a module that does nothing: an empty call, 64 KiB copied each way, 16 MiB in shared memory;
 // then empty calls of 1 to 32 threads, on one open file and on several with a PD each.
+#include "tests/bench/awake_cpus.hpp"
 #include "tests/bench/contender.hpp"
 #include "tests/bench/figures.hpp"
 #include "tests/stack/stack.hpp"
 #include "tests/support/scratch.hpp"
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <sys/stat.h>
@@ -82,24 +84,41 @@ Result<Round> median(const Soc& soc, unsigned repetitions, const std::string& mo
     return Round{bench::spread(p50).median, bench::spread(p99).median, bench::spread(rate).median};
 }
 
+/// What a call carries, side by side in each round.
+Status compare_kinds(const Soc& soc, unsigned repetitions, unsigned calls, std::map<std::string, double>& figures) {
+    struct Kind {
+        const char *mode, *name;
+        std::vector<double> p50 = {}, p99 = {}, over_empty = {};
+    };
+    std::array<Kind, 3> kinds{{{"empty", "empty"}, {"inline", "64 KiB each way, inline"}, {"shared", "16 MiB shared"}}};
+    for (unsigned i = 0; i < repetitions; ++i) {
+        for (Kind& kind : kinds) {
+            const auto round = soc.round(kind.mode, 1, 1, calls);
+            if (!round) return std::unexpected(round.error());
+            kind.p50.push_back(round->p50);
+            kind.p99.push_back(round->p99);
+            kind.over_empty.push_back(round->p50 / kinds[0].p50.back());
+        }
+    }
+    for (const Kind& kind : kinds) {
+        const auto p50 = bench::spread(kind.p50), ratio = bench::spread(kind.over_empty);
+        std::printf("  %-26s p50 %7.2f us (%.2f-%.2f)   p99 %7.2f us   over empty %.2f (%.2f-%.2f)\n", kind.name,
+                    p50.median, p50.least, p50.most, bench::spread(kind.p99).median, ratio.median, ratio.least,
+                    ratio.most);
+    }
+    figures["empty_p50_us"] = bench::spread(kinds[0].p50).median;
+    figures["inline_64k_p50_us"] = bench::spread(kinds[1].p50).median;
+    figures["shared_16m_over_empty"] = bench::spread(kinds[2].over_empty).median;
+    return {};
+}
+
 Status run(unsigned repetitions, unsigned calls, std::map<std::string, double>& figures) {
     const auto soc = Soc::start();
     if (!soc) return std::unexpected(soc.error());
-    std::printf("one thread, %u rounds of %u calls, %u CPUs\n", repetitions, calls,
-                std::thread::hardware_concurrency());
-    std::map<std::string, double> p50;
-    for (const char* mode : {"empty", "inline", "shared"}) {
-        const auto round = median(**soc, repetitions, mode, 1, 1, calls);
-        if (!round) return std::unexpected(round.error());
-        p50[mode] = round->p50;
-        const char* name = std::string_view(mode) == "inline"   ? "64 KiB each way, inline"
-                           : std::string_view(mode) == "shared" ? "16 MiB shared"
-                                                                : "empty";
-        std::printf("  %-26s p50 %8.2f us   p99 %8.2f us\n", name, round->p50, round->p99);
-    }
-    figures["empty_p50_us"] = p50["empty"];
-    figures["inline_64k_p50_us"] = p50["inline"];
-    figures["shared_16m_over_empty"] = p50["shared"] / p50["empty"];
+    const bench::AwakeCpus awake;
+    std::printf("one thread, %u rounds of %u calls, %u CPUs, %s\n", repetitions, calls,
+                std::thread::hardware_concurrency(), awake.describe().c_str());
+    if (const Status done = compare_kinds(**soc, repetitions, calls, figures); !done) return done;
 
     std::printf("empty calls of several threads\n  %7s   %24s   %24s\n", "threads", "one file, calls/s (p50 us)",
                 "many files, calls/s (p50 us)");

@@ -168,7 +168,8 @@ private:
             if (i < in_ || there->hash != zeros(at.length)) text += data(*there, at);
             return text;
         }
-        text += " pv=" + address_of_case(at.pv) + print(" len=%llu pages=%llu", length, pages);
+        text += " pv=";
+        text += address_of_case(at.pv) + print(" len=%llu pages=%llu", length, pages);
         if (there == nullptr) return text + print(" page=%llx", static_cast<unsigned long long>(at.page));
         text += " " + place(*there);
         return known(*there, at) ? text + data(*there, at) : text;

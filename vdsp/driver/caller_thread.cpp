@@ -1,12 +1,12 @@
 #include "vdsp/driver/caller_thread.hpp"
 
+#include "base/cpu_seat.hpp"
 #include "base/log.hpp"
 #include "vdsp/driver/datagram.hpp"
 
 #include <csignal>
 #include <cstring>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
@@ -25,18 +25,6 @@ std::int32_t peer_of(int socket) {
     ucred peer{};
     socklen_t length = sizeof peer;
     return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : 0;
-}
-
-/// Moves this thread to the CPU of its caller (1 + its number, 0: unknown), as the kernel's half of a call runs there.
-/// The two take turns, so that they never want it at once; on different CPUs each hop waits for an idle one to wake,
-/// and a call took up to four times as long when this was measured.
-void follow(std::uint32_t cpu, std::uint32_t& now) {
-    if (cpu == 0 || cpu == now || cpu > CPU_SETSIZE) return;
-    now = cpu;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu - 1, &set);
-    ::sched_setaffinity(0, sizeof set, &set); // a CPU that is not ours to use: we stay where we are
 }
 
 } // namespace
@@ -152,7 +140,7 @@ void CallerThreads::serve(Channel& channel) {
     Caller caller(channel.socket.get());
     caller.pid = peer_of(channel.socket.get());
     std::vector<UniqueFd> fds;
-    std::uint32_t cpu = 0;
+    CpuSeat seat; // the kernel's half of a call runs on the CPU of its caller
     for (;;) {
         const Datagram datagram = receive_datagram(caller.socket, storage, fds, true);
         if (datagram.state != Datagram::State::whole) return;
@@ -168,7 +156,7 @@ void CallerThreads::serve(Channel& channel) {
         }
         if (fds.size() != request.fds) return;
         caller.tid = request.tid;
-        follow(request.flags >> vdsp_cpu_shift, cpu);
+        seat.follow(request.flags >> vdsp_cpu_shift);
         Answer answer;
         bool over = false;
         if (request.op == vdsp_op_vouch) {

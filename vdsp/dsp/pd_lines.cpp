@@ -1,4 +1,5 @@
 // The calls in a PD: which line each takes, and who brings its answer to the machine.
+#include "base/cpu_seat.hpp"
 #include "base/log.hpp"
 #include "ipc/aee.hpp"
 #include "vdsp/dsp/pd_process.hpp"
@@ -80,7 +81,7 @@ void PdProcess::refuse(Line& line, std::uint64_t context, std::int32_t result) {
 }
 
 void PdProcess::request(const WireRequest& request, std::uint64_t serial) {
-    LineRequest stamped{0, serial, {}};
+    LineRequest stamped{.serial = serial};
     bool reads = false;
     Line* line = claim(request, stamped, false, reads);
     if (line == nullptr) return owner_.answered(request.context, aee::on_dsp(aee::no_memory));
@@ -209,7 +210,7 @@ private:
 
 Woken PdProcess::converse(const WireRequest& request, std::uint64_t serial, std::span<const int> disturbances,
                           std::optional<Clock::time_point> deadline, const std::function<bool()>& done) {
-    LineRequest stamped{0, serial, {}};
+    LineRequest stamped{.serial = serial, .seat = CpuSeat::here()};
     bool reads = false;
     Line* line = claim(request, stamped, true, reads);
     if (line == nullptr) {

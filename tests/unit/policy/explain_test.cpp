@@ -72,7 +72,8 @@ TEST_F(Explain, a_default_denial_names_the_nearest_rules) {
 TEST_F(Explain, no_more_than_three_near_rules_are_spelled_out) {
     std::vector<std::string> rules;
     for (int i = 0; i < 10; ++i)
-        rules.push_back(rule("r" + std::to_string(i), R"("users": [1])", R"("cdsp")", R"("signed")", "allow"));
+        rules.push_back(
+            rule(std::string("r").append(std::to_string(i)), R"("users": [1])", R"("cdsp")", R"("signed")", "allow"));
     const Decision decision = good(file_of(rules)).decide({7, {}, ""}, cdsp_signed);
     EXPECT_NE(decision.reason.find("\"r2\""), std::string::npos);
     EXPECT_EQ(decision.reason.find("\"r3\""), std::string::npos);

@@ -209,7 +209,7 @@ TEST_F(Loader, deep_nesting_is_refused_and_the_limit_itself_is_not) {
 
 TEST_F(Loader, an_object_of_very_many_keys_is_refused) {
     std::string text = "{";
-    for (int i = 0; i < 100000; ++i) text += "\"" + std::to_string(i) + "\":1,";
+    for (int i = 0; i < 100000; ++i) text.append("\"").append(std::to_string(i)).append("\":1,");
     EXPECT_EQ(error_of(text).substr(0, 45), "p.json:1:440: an object of more than 64 keys");
 }
 
