@@ -93,6 +93,73 @@ TEST_F(Confined, a_symlink_that_stays_inside_is_refused_as_well) {
     expect_refused("alias/deep.so");
 }
 
+/// The same with a directory of the administrator's, where links lead on.
+class Linked : public Confined {
+protected:
+    Linked() { linked_.add(scratch_.fd("inside"), "/vendor/dsp", Links::beneath); }
+    int error_of(std::string_view name) {
+        const auto file = linked_.open(name);
+        return file ? 0 : file.error().os_error;
+    }
+    FileTree linked_{Domain::cdsp};
+};
+
+TEST_F(Linked, a_symlink_that_stays_inside_leads_on) {
+    std::filesystem::create_symlink("sub/deep.so", scratch_.path("inside/alias.so"));
+    std::filesystem::create_directory_symlink("sub", scratch_.path("inside/alias"));
+    std::filesystem::create_directory_symlink("sub", scratch_.path("inside/cdsp"));
+    for (const char* name : {"alias.so", "alias/deep.so", "deep.so"}) {
+        const auto file = linked_.open(name);
+        ASSERT_TRUE(file) << name << ": " << file.error().text;
+        EXPECT_EQ(content(*file), "deep") << name;
+    }
+}
+
+TEST_F(Linked, a_symlink_that_leaves_is_refused_wherever_it_stands) {
+    std::filesystem::create_symlink("../outside/secret.so", scratch_.path("inside/relative.so"));
+    std::filesystem::create_symlink(scratch_.path("inside/good.so"), scratch_.path("inside/absolute.so"));
+    std::filesystem::create_directory_symlink("../outside", scratch_.path("inside/link"));
+    std::filesystem::create_directory_symlink("/proc/self", scratch_.path("inside/self"));
+    std::filesystem::create_symlink("loop.so", scratch_.path("inside/loop.so"));
+    for (const char* name : {"relative.so", "absolute.so", "link/secret.so", "self/environ", "loop.so"})
+        EXPECT_EQ(error_of(name), EACCES) << name;
+    EXPECT_FALSE(linked_.open_directory("link"));
+    EXPECT_FALSE(linked_.exists("link/secret.so"));
+}
+
+TEST_F(Linked, a_link_to_a_device_or_a_fifo_opens_nothing) {
+    ASSERT_EQ(::mkfifo(scratch_.path("inside/fifo").c_str(), 0600), 0);
+    std::filesystem::create_symlink("fifo", scratch_.path("inside/alias"));
+    EXPECT_EQ(error_of("alias"), EACCES);
+}
+
+TEST_F(Linked, an_absolute_name_reaches_the_directory_of_that_path_alone) {
+    for (const char* name : {"/vendor/dsp/good.so", "//vendor//dsp/./good.so", "/vendor/dsp/sub/deep.so"})
+        EXPECT_EQ(error_of(name), 0) << name;
+    for (const char* name : {"/vendor/dsp2/good.so", "/vendor/good.so", "/good.so", "/vendor/dsp/../good.so",
+                             "/etc/passwd", "/vendor/dsp", "/vendor/dsp/"})
+        EXPECT_EQ(error_of(name), EACCES) << name;
+    EXPECT_EQ(error_of("/vendor/dsp/absent.so"), ENOENT);
+    EXPECT_TRUE(linked_.open_directory("/vendor/dsp"));
+    EXPECT_TRUE(linked_.open_directory("/vendor/dsp/sub/"));
+    EXPECT_TRUE(linked_.exists("/vendor/dsp/good.so"));
+    EXPECT_FALSE(linked_.exists("/etc/passwd"));
+}
+
+TEST_F(Linked, of_directories_within_each_other_the_inner_one_is_asked_first) {
+    scratch_.file("inner/good.so", "inner");
+    linked_.add(scratch_.fd("inner"), "/vendor/dsp/sub", Links::beneath);
+    EXPECT_EQ(content(*linked_.open("/vendor/dsp/sub/good.so")), "inner");
+    EXPECT_EQ(content(*linked_.open("/vendor/dsp/sub/deep.so")), "deep") << "then the outer one";
+}
+
+TEST_F(Linked, search_paths_have_the_directory_of_the_domain_where_it_is) {
+    EXPECT_EQ(linked_.search_paths(), std::vector<std::string>{"/vendor/dsp"});
+    scratch_.directory("inside/cdsp");
+    EXPECT_EQ(linked_.search_paths(), (std::vector<std::string>{"/vendor/dsp/cdsp", "/vendor/dsp"}));
+    EXPECT_TRUE(tree_.search_paths().empty()) << "a client's directory has no such name";
+}
+
 TEST_F(Confined, dotdot_is_refused_wherever_it_stands) {
     for (const char* name : {"..", "../outside/secret.so", "sub/../good.so", "sub/..", "sub/../../outside/secret.so",
                              "./../outside/secret.so", "sub//../good.so"})

@@ -1,4 +1,6 @@
 // What a host can and can't do once it serves. Each test runs in a child: a sandbox is for ever.
+#include "daemon/files/file_tree.hpp"
+#include "daemon/files/open_directories.hpp"
 #include "daemon/host/sandbox.hpp"
 #include "ipc/frame.hpp"
 
@@ -124,6 +126,17 @@ TEST(Sandbox, serving_goes_on) {
                               [&] {
                                   const std::uint64_t how[3] = {O_RDONLY | O_CLOEXEC, 0, 0x08 /* RESOLVE_BENEATH */};
                                   return ::syscall(SYS_openat2, directory.get(), "etc/passwd", how, sizeof how) >= 0;
+                              },
+                              [&] {
+                                  FileTree tree(Domain::cdsp);
+                                  tree.add(UniqueFd(::dup(directory.get())), "/", Links::beneath);
+                                  auto opened = tree.open_directory("etc");
+                                  OpenDirectories listings;
+                                  OpenDirectories::Entry entry;
+                                  int error = 0;
+                                  const auto handle = opened ? listings.add(std::move(opened->fd), error) : 0;
+                                  return handle != 0 && listings.next(handle, entry) == 0 && !entry.name.empty() &&
+                                         listings.close(handle) == 0;
                               },
                               [] { return std::vector<char>(32U << 20, 'x').back() == 'x'; },
                           }),
