@@ -1,66 +1,10 @@
 // The DSP's C library, method by method.
-#include "daemon/reverse/apps_std.hpp"
+#include "std_fixture.hpp"
 
-#include "asker.hpp"
-#include "tests/support/scratch.hpp"
-
-#include <cerrno>
-#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 namespace fastrpc::daemon {
 namespace {
-
-using test::Answer;
-using test::ask;
-using test::Bytes;
-using test::length;
-using test::prim;
-using test::string;
-
-class Std : public ::testing::Test {
-protected:
-    Std() {
-        scratch_.file("lib.so", "0123456789");
-        scratch_.file("text", "one\ntwo\n");
-        tree_.add(scratch_.fd(), "modules");
-        dispatcher_.offer("apps_std", std_);
-        EXPECT_EQ(ask(dispatcher_, 0, 0, {prim({9, 0}), string("apps_std")}, {8, 0}).word(0), 1U);
-    }
-    Answer call(unsigned method, const std::vector<Bytes>& inputs, const std::vector<std::uint32_t>& capacities = {}) {
-        return ask(dispatcher_, 1, method, inputs, capacities);
-    }
-    Answer fopen(std::string_view name, std::string_view mode = "r") {
-        return call(0, {prim({length(name), length(mode)}), string(name), string(mode)}, {4});
-    }
-    Answer fopen_env(std::string_view env, std::string_view name, std::string_view mode = "r") {
-        return call(
-            19,
-            {prim({length(env), 2, length(name), length(mode)}), string(env), string(";"), string(name), string(mode)},
-            {4});
-    }
-    /// Opens, and gives the number.
-    std::uint32_t opened(std::string_view name) {
-        const Answer answer = fopen(name);
-        EXPECT_EQ(answer.result, 0) << name;
-        return answer.word(0);
-    }
-    Answer fread(std::uint32_t fd, std::uint32_t size) { return call(4, {prim({fd, size})}, {8, size}); }
-    Answer fseek(std::uint32_t fd, std::int32_t offset, std::uint32_t whence) {
-        return call(9, {prim({fd, static_cast<std::uint32_t>(offset), whence})});
-    }
-    Answer of_file(unsigned method, std::uint32_t fd, const std::vector<std::uint32_t>& capacities = {}) {
-        return call(method, {prim({fd})}, capacities);
-    }
-    std::uint32_t tell(std::uint32_t fd) { return of_file(8, fd, {4}).word(0); }
-
-    test::Scratch scratch_;
-    FileTree tree_{Domain::cdsp};
-    OpenFiles files_{4};
-    ReverseStats stats_;
-    AppsStd std_{tree_, files_, stats_, {{"SET", "value"}, {"EMPTY", ""}}};
-    Dispatcher dispatcher_;
-};
 
 TEST_F(Std, fopen_with_env_opens_from_the_tree_by_either_name_of_the_search_list) {
     for (const char* env : {"ADSP_LIBRARY_PATH", "DSP_LIBRARY_PATH", "ADSP_LIBRARY_PATH_V2"}) {
@@ -119,6 +63,23 @@ TEST_F(Std, numbers_are_reused_and_capped) {
     EXPECT_EQ(of_file(3, 102).result, EBADF);
     EXPECT_EQ(opened("lib.so"), 102U);
     EXPECT_EQ(stats_.files_served, 5U);
+}
+
+TEST_F(Std, freopen_puts_another_file_under_the_same_number) {
+    const std::uint32_t fd = opened("lib.so");
+    fread(fd, 4);
+    const auto reopen = [&](std::uint32_t number, std::string_view name, std::string_view mode) {
+        return call(1, {prim({number, length(name), length(mode)}), string(name), string(mode)}, {4});
+    };
+    EXPECT_EQ(reopen(fd, "absent", "r").result, ENOENT);
+    EXPECT_EQ(reopen(fd, "text", "w").result, EROFS);
+    EXPECT_EQ(tell(fd), 4U) << "what cannot be reopened stays";
+    const Answer answer = reopen(fd, "text", "rb");
+    EXPECT_EQ(answer.result, 0);
+    EXPECT_EQ(answer.word(0), fd);
+    EXPECT_EQ(fread(fd, 3).text(1), "one");
+    EXPECT_EQ(reopen(fd + 1, "text", "r").result, EBADF);
+    EXPECT_EQ(files_.count(), 1U);
 }
 
 TEST_F(Std, fread_gives_bytes_count_and_end) {
@@ -350,9 +311,8 @@ TEST_F(Std, methods_that_write_are_refused_as_read_only) {
 }
 
 TEST_F(Std, methods_that_are_not_served_are_unsupported_whatever_they_bring) {
-    for (const unsigned method : {1U, 17U, 18U, 21U, 25U, 26U, 27U, 28U})
-        for (const std::size_t inputs : {0U, 1U, 4U})
-            EXPECT_EQ(call(method, std::vector<Bytes>(inputs, Bytes(16)), {}).result, aee::unsupported) << method;
+    for (const std::size_t inputs : {0U, 1U, 4U})
+        EXPECT_EQ(call(25, std::vector<Bytes>(inputs, Bytes(16)), {}).result, aee::unsupported) << "fdopen_decrypt";
     for (const std::uint32_t id : {34U, 35U, 36U, 37U, 1000U, 0xFFFFFFFFU})
         EXPECT_EQ(call(31, {prim({id, 1})}).result, aee::unsupported) << id;
 }
@@ -370,6 +330,7 @@ TEST_F(Std, every_method_checks_its_arity_and_its_prims) {
     const auto rows = [&](std::uint32_t fd) {
         return std::vector<Row>{
             {0, {prim({7, 2}), lib, r}, {4}, 4},
+            {1, {prim({fd, 7, 2}), lib, r}, {4}, 4},
             {2, {prim({fd})}, {}, 0},
             {4, {prim({fd, 4})}, {8, 4}, 8},
             {6, {prim({fd, 8})}, {4, 8}, 4},
@@ -383,10 +344,15 @@ TEST_F(Std, every_method_checks_its_arity_and_its_prims) {
             {14, {prim({fd})}, {}, 0},
             {15, {prim({2}), r}, {}, 0},
             {16, {prim({4, 8}), string("SET")}, {4, 8}, 4},
+            {17, {prim({2, 2, 1}), string("N"), string("V")}, {}, 0},
+            {18, {prim({2}), string("N")}, {}, 0},
             {19, {prim({18, 2, 7, 2}), string("ADSP_LIBRARY_PATH"), string(";"), lib, r}, {4}, 4},
             {20, {prim({fd, 4})}, {4, 4}, 4},
             {22, {prim({7}), lib}, {1}, 1},
             {23, {prim({fd})}, {}, 0},
+            {26, {prim({2}), string(".")}, {8}, 8},
+            {28, {prim({1, 0})}, {264}, 264},
+            {27, {prim({1, 0})}, {}, 0},
             {31, {prim({31, 7}), lib}, {96}, 96},
             {3, {prim({fd})}, {}, 0},
         };

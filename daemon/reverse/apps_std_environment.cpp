@@ -1,0 +1,73 @@
+// The DSP's variables, and the search lists that some of them name.
+#include "daemon/reverse/apps_std.hpp"
+
+#include "ipc/aee.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace fastrpc::daemon {
+namespace {
+
+constexpr int not_set = -1; ///< what getenv answers for a missing variable (USERSPACE 5.3)
+
+} // namespace
+
+int AppsStd::getenv(const ReverseCall& call) {
+    Unpacker prim = call.prim();
+    const auto name = call.text(1, prim.u32());
+    const std::uint32_t length = prim.u32();
+    if (!name || length > call.outputs[1].size()) return aee::bad_parm;
+    const std::string* value = environment_.find(*name);
+    if (value == nullptr) return not_set;
+    if (value->size() < length) std::memcpy(call.outputs[1].data(), value->c_str(), value->size() + 1);
+    call.put_prim(Packer().u32(static_cast<std::uint32_t>(value->size() + 1)));
+    return aee::success;
+}
+
+int AppsStd::setenv(const ReverseCall& call) {
+    Unpacker prim = call.prim();
+    const auto name = call.text(1, prim.u32());
+    const auto value = call.text(2, prim.u32());
+    const bool replace = prim.u32() != 0;
+    return name && value ? environment_.set(*name, *value, replace) : aee::bad_parm;
+}
+
+int AppsStd::unsetenv(const ReverseCall& call) {
+    const auto name = call.text(1, call.prim().u32());
+    return name ? environment_.unset(*name) : aee::bad_parm;
+}
+
+// As many paths as slots were offered, each where its slot has room for it with its NUL; and how many there are.
+int AppsStd::search_paths(const ReverseCall& call) {
+    Unpacker prim = call.prim();
+    const auto env = call.text(1, prim.u32());
+    const auto delimiter = call.text(2, prim.u32());
+    const std::uint32_t slots = prim.u32();
+    const auto lengths = call.inputs[3];
+    if (!env || !delimiter || slots != call.outputs.size() - 1 || lengths.size() / sizeof(std::uint32_t) < slots)
+        return aee::bad_parm;
+    for (std::size_t i = 0; i < slots; ++i) {
+        std::uint32_t length = 0;
+        std::memcpy(&length, lengths.data() + i * sizeof length, sizeof length);
+        if (length > call.outputs[i + 1].size()) return aee::bad_parm;
+    }
+    if (!names_the_tree(*env)) return aee::bad_parm; // an unset variable
+    const std::vector<std::string> paths = tree_.search_paths();
+    std::size_t longest = 0;
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+        const std::size_t bytes = paths[i].size() + 1;
+        longest = std::max(longest, bytes);
+        if (i >= slots) continue;
+        std::uint32_t length = 0;
+        std::memcpy(&length, lengths.data() + i * sizeof length, sizeof length);
+        if (bytes <= length) std::memcpy(call.outputs[i + 1].data(), paths[i].c_str(), bytes);
+    }
+    call.put_prim(Packer()
+                      .u32(static_cast<std::uint32_t>(paths.size()))
+                      .u16(static_cast<std::uint16_t>(std::min<std::size_t>(longest, UINT16_MAX))));
+    return aee::success;
+}
+
+} // namespace fastrpc::daemon
