@@ -5,10 +5,11 @@
 namespace fastrpc::daemon {
 
 ReverseServer::ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment) :
-    tree_(std::move(tree)), apps_std_(tree_, files_, stats, std::move(environment)),
+    tree_(std::move(tree)), apps_std_(tree_, files_, stats, std::move(environment)), apps_mem_(device),
     listener_(device, dispatcher_, stats) {
-    // apps_mem and adspmsgd_apps are not offered: the DSP's open of them is declined, which it lives with.
+    // adspmsgd_apps is not offered: the DSP's open of it is declined, which it lives with.
     dispatcher_.offer("apps_std", apps_std_);
+    dispatcher_.offer("apps_mem", apps_mem_);
 }
 
 ListenerEnd ReverseServer::run(const std::function<void()>& on_up) {

@@ -5,6 +5,7 @@
 
 #include "daemon/files/file_tree.hpp"
 #include "daemon/files/open_files.hpp"
+#include "daemon/reverse/apps_mem.hpp"
 #include "daemon/reverse/apps_std.hpp"
 #include "daemon/reverse/dispatcher.hpp"
 #include "daemon/reverse/listener.hpp"
@@ -30,6 +31,7 @@ private:
     FileTree tree_;
     OpenFiles files_;
     AppsStd apps_std_;
+    AppsMem apps_mem_;
     Dispatcher dispatcher_;
     Listener listener_;
 };

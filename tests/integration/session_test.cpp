@@ -114,6 +114,18 @@ TEST_F(Session, the_module_reaches_the_dsp_through_reverse_calls_and_unchanged) 
     EXPECT_EQ(caller.finish().value("failed", -1), 0);
 }
 
+TEST_F(Session, a_root_pd_gets_the_heap_that_it_asks_for) {
+    constexpr std::uint64_t first_heap = 256U << 10;
+    const auto mapped = [&] {
+        const json all = json::parse(system_->soc_status()); // the loop must not outlive it
+        for (const json& domain : all.at("domains"))
+            for (const json& pd : domain.at("dsp").at("pds"))
+                if (domain.at("name") == "adsp" && pd.at("kind") == "root") return pd.at("mapped").get<std::uint64_t>();
+        return std::uint64_t{0};
+    };
+    EXPECT_TRUE(stack::eventually([&] { return mapped() == first_heap; })) << mapped();
+}
+
 TEST_F(Session, a_symlink_or_dotdot_out_of_the_directory_is_refused) {
     const std::filesystem::path inside = system_->directory() / "modules";
     std::filesystem::create_directory(inside);

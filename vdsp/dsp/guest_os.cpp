@@ -143,6 +143,10 @@ std::string GuestOs::status_json() {
                                    {"sha256", module.sha256},
                                    {"reads", module.reads}});
         }
+        std::uint64_t mapped = 0; // heaps and buffers that its clients gave it
+        for (const std::int32_t id : pd->clients)
+            if (const auto client = clients_.find(id); client != clients_.end())
+                for (const auto& [address, page] : client->second.maps) mapped += page.size;
         const bool has_client = !is_static(pd->kind) && !pd->clients.empty();
         list.push_back({{"client", has_client ? *pd->clients.begin() : 0},
                         {"kind", fastrpc::to_string(pd->kind)},
@@ -151,6 +155,7 @@ std::string GuestOs::status_json() {
                         {"state", to_string(pd->phase)},
                         {"shell_sha256", pd->shell_sha256},
                         {"modules", modules},
+                        {"mapped", mapped},
                         {"calls", pd->process ? pd->process->calls() : 0},
                         {"reverse_calls", pd->process ? pd->process->reverse_calls() : 0}});
     }
