@@ -1,6 +1,5 @@
 #include "vdsp/driver/caller_thread.hpp"
 
-#include "base/cpu_seat.hpp"
 #include "base/log.hpp"
 #include "vdsp/driver/datagram.hpp"
 
@@ -140,7 +139,6 @@ void CallerThreads::serve(Channel& channel) {
     Caller caller(channel.socket.get());
     caller.pid = peer_of(channel.socket.get());
     std::vector<UniqueFd> fds;
-    CpuSeat seat; // the kernel's half of a call runs on the CPU of its caller
     for (;;) {
         const Datagram datagram = receive_datagram(caller.socket, storage, fds, true);
         if (datagram.state != Datagram::State::whole) return;
@@ -156,7 +154,6 @@ void CallerThreads::serve(Channel& channel) {
         }
         if (fds.size() != request.fds) return;
         caller.tid = request.tid;
-        seat.follow(request.flags >> vdsp_cpu_shift);
         Answer answer;
         bool over = false;
         if (request.op == vdsp_op_vouch) {

@@ -1,5 +1,4 @@
 // The calls in a PD: which line each takes, and who brings its answer to the machine.
-#include "base/cpu_seat.hpp"
 #include "base/log.hpp"
 #include "ipc/aee.hpp"
 #include "vdsp/dsp/pd_process.hpp"
@@ -210,7 +209,7 @@ private:
 
 Woken PdProcess::converse(const WireRequest& request, std::uint64_t serial, std::span<const int> disturbances,
                           std::optional<Clock::time_point> deadline, const std::function<bool()>& done) {
-    LineRequest stamped{.serial = serial, .seat = CpuSeat::here()};
+    LineRequest stamped{.serial = serial};
     bool reads = false;
     Line* line = claim(request, stamped, true, reads);
     if (line == nullptr) {

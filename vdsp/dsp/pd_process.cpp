@@ -27,7 +27,7 @@ constexpr std::size_t max_outgoing = 4096; // far above 255 calls and their wind
 constexpr std::size_t max_modules = 64;    // entries kept for status
 constexpr int frames_per_wakeup = 64;
 constexpr std::uint64_t leave_time_us = 1'000'000;
-constexpr int reap_time_ms = 5000;
+constexpr int reap_time_ms = 60'000; // a killed process ends, but on a starved machine late
 
 void check(int result, const char* what) {
     if (result < 0) throw std::system_error(-result, std::generic_category(), what);

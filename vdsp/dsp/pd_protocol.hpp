@@ -63,10 +63,8 @@ struct LineRequest {
     std::uint64_t after;  ///< frames on the main socket that are to be done first
     std::uint64_t serial; ///< of the client, as client_here gave it
     WireRequest wire;
-    std::uint32_t seat;     ///< of who waits for the answer (CpuSeat), 0: nobody does
-    std::uint32_t reserved; ///< 0
 };
-static_assert(sizeof(LineRequest) == 64);
+static_assert(sizeof(LineRequest) == 56);
 
 /// The answer to the oldest call on a line.
 struct LineResponse {

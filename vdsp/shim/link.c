@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -317,8 +316,6 @@ static long send_request(const struct channel* channel, struct shim_exchange* ex
     exchange->request.magic = vdsp_magic;
     exchange->request.version = vdsp_version;
     exchange->request.tid = state.tid;
-    exchange->request.flags &= (1u << vdsp_cpu_shift) - 1;
-    exchange->request.flags |= (uint32_t)(sched_getcpu() + 1) << vdsp_cpu_shift;
     exchange->request.fds = (uint32_t)exchange->fd_count;
     while (exchange->fd_count - fds_sent > vdsp_max_fds) {
         struct vdsp_request more = {.magic = vdsp_magic, .version = vdsp_version, .op = vdsp_op_more_fds};

@@ -72,7 +72,6 @@ enum {
     vdsp_flag_bounce = 1,     /* request and reply: the data is in a memfd */
     vdsp_flag_fault = 2,      /* request: the inputs could not be read and are left out */
     vdsp_flag_unwritable = 4, /* request: the struct of MMAP or MEM_MAP cannot be written back */
-    vdsp_cpu_shift = 16,      /* request: from this bit on, 1 + the CPU that the caller runs on, or 0 */
 };
 
 enum { vdsp_buffer_unknown = 0, vdsp_buffer_heap = 1, vdsp_buffer_driver = 2 };

@@ -1,6 +1,5 @@
 #include "vdsp/dsp/pd/runtime.hpp"
 
-#include "base/cpu_seat.hpp"
 #include "base/log.hpp"
 #include "ipc/aee.hpp"
 #include "ipc/pack.hpp"
@@ -9,7 +8,6 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <ctime>
 #include <fmt/core.h>
 #include <sys/prctl.h>
@@ -27,9 +25,6 @@ constexpr std::uint32_t remotectl_0 = 0, listener_0 = 3, process_control = 4, ad
 // Interfaces with suffix 1 have open and close as methods 0 and 1, so that theirs begin at 2.
 constexpr unsigned first_of_old = 0, first_of_new = 2;
 constexpr unsigned exit_method = 2; // of process control
-
-using Clock = std::chrono::steady_clock;
-constexpr auto short_call = std::chrono::microseconds(100);
 
 std::int32_t bad_parameter() {
     return aee::on_dsp(aee::bad_parm);
@@ -161,17 +156,12 @@ void Runtime::start_line(UniqueFd line) {
 void Runtime::serve_line(int line) {
     ::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); // nanoseconds: DSP time is given in single microseconds
     Call call;
-    CpuSeat seat;
     for (;;) {
         LineRequest request;
         const ssize_t got = ::recv(line, &request, sizeof request, MSG_TRUNC);
         if (got < 0 && errno == EINTR) continue;
         if (got != sizeof request) return; // the guest OS went away
-        // A caller that waits leaves its CPU to us; but long work must not keep it from others that want the same one.
-        seat.follow(request.seat);
-        const auto begin = Clock::now();
         const std::int32_t result = run(request, call);
-        if (Clock::now() - begin > short_call) seat.leave();
         call.clear(); // before the answer: then nobody may hold the memory any more
         const LineResponse response{request.wire.context, result, 0, calls_, reverse_calls_};
         if (::send(line, &response, sizeof response, MSG_NOSIGNAL) != sizeof response) return;
