@@ -35,14 +35,15 @@ bool Kernel::exists(const std::string& path) {
     return ::stat(path.c_str(), &info) == 0;
 }
 
-void Kernel::let_settle(const std::string& path, std::chrono::milliseconds age) {
+int Kernel::let_settle(const std::string& path, std::chrono::milliseconds age) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) return;
+    if (::stat(path.c_str(), &info) != 0) return errno;
     using Clock = std::chrono::system_clock; // as the times of files
     const auto born = Clock::time_point(std::chrono::duration_cast<Clock::duration>(
         std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
     const auto left = born + age - Clock::now();
     if (left > Clock::duration::zero()) std::this_thread::sleep_for(std::min<Clock::duration>(left, age));
+    return 0;
 }
 
 std::string Kernel::release() {

@@ -18,8 +18,9 @@ public:
     /// Names in a directory, sorted; empty when there is none.
     virtual std::vector<std::string> list(const std::string& directory);
     virtual bool exists(const std::string& path);
-    /// Waits until a node that has only just come is `age` old; never longer than `age`.
-    virtual void let_settle(const std::string& path, std::chrono::milliseconds age);
+    /// Waits until a node that has only just come is `age` old; never longer than `age`. 0, or an errno when there is
+    /// no node: then none may be opened either, for it might come meanwhile.
+    virtual int let_settle(const std::string& path, std::chrono::milliseconds age);
     /// Release of the running kernel, "6.12.3-arm64".
     virtual std::string release();
 

@@ -195,8 +195,11 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
     std::string tried;
     bool all_absent = true;
     for (const std::string& path : misc_nodes(domain, kind)) {
-        kernel.let_settle(path, node_settles);
-        int fd = kernel.open(path);
+        const auto open = [&] {
+            const int absent = kernel.let_settle(path, node_settles);
+            return absent != 0 ? -absent : kernel.open(path);
+        };
+        int fd = open();
         if (fd >= 0) {
             UniqueFd probe(fd);
             const MiscProfile profile = probe_misc(probe.get(), options);
@@ -206,7 +209,7 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
                             path + ": this kernel is older than 6.2 and knows no static PDs: the audio PD needs a "
                                    "newer one");
             probe.reset(); // its slot may be the last one
-            fd = kernel.open(path);
+            fd = open();
             if (fd >= 0) return make_misc(kernel, UniqueFd(fd), path, profile, capabilities);
         }
         const int os_error = -fd;

@@ -23,11 +23,11 @@ int open_node(const std::string& name, int flags) {
     const std::string path = node_path(name);
     struct stat status {};
     timespec now{};
-    if (::stat(path.c_str(), &status) == 0 && ::clock_gettime(CLOCK_REALTIME, &now) == 0) {
-        const long age_ms =
-            (now.tv_sec - status.st_ctim.tv_sec) * 1000 + (now.tv_nsec - status.st_ctim.tv_nsec) / 1'000'000;
-        if (age_ms >= 0 && age_ms < settled_ms) ::usleep(static_cast<useconds_t>(settled_ms - age_ms) * 1000);
-    }
+    if (::stat(path.c_str(), &status) != 0) return -1; // one that comes now would be too young to be opened
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const long age_ms =
+        (now.tv_sec - status.st_ctim.tv_sec) * 1000 + (now.tv_nsec - status.st_ctim.tv_nsec) / 1'000'000;
+    if (age_ms >= 0 && age_ms < settled_ms) ::usleep(static_cast<useconds_t>(settled_ms - age_ms) * 1000);
     errno = 0;
     return ::open(path.c_str(), flags);
 }

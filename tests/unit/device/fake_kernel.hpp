@@ -38,7 +38,10 @@ public:
     std::set<std::string> settled;   ///< that somebody let_settle()
     std::set<std::string> unsettled; ///< that were opened before
 
-    void let_settle(const std::string& path, std::chrono::milliseconds) override { settled.insert(path); }
+    int let_settle(const std::string& path, std::chrono::milliseconds) override {
+        settled.insert(path);
+        return 0; // open() knows
+    }
     int open(const std::string& path) override {
         if (!settled.contains(path)) unsettled.insert(path);
         opened.push_back(path);

@@ -33,7 +33,7 @@ TEST_F(Settle, a_clock_that_was_set_back_costs_no_more_than_the_age) {
 }
 
 TEST_F(Settle, a_node_that_is_not_there_is_not_waited_for) {
-    Kernel::real().let_settle(scratch_.path("none").string(), 1h);
+    EXPECT_EQ(Kernel::real().let_settle(scratch_.path("none").string(), 1h), ENOENT);
 }
 
 } // namespace

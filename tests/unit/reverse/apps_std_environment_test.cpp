@@ -27,7 +27,11 @@ protected:
         const auto count = static_cast<std::uint32_t>(slots.size());
         return call(21, {prim({length(env), 2, count}), string(env), string(";"), lengths.bytes()}, capacities);
     }
-    static unsigned longest(const Answer& answer) { return answer.word(1) & 0xFFFF; }
+    static unsigned longest(const Answer& answer) {
+        std::uint16_t value = 0;
+        std::memcpy(&value, answer.outputs.at(0).data() + 4, sizeof value);
+        return value;
+    }
 };
 
 TEST_F(StdEnvironment, a_variable_is_set_replaced_kept_and_removed) {
