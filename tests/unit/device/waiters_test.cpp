@@ -89,7 +89,7 @@ TEST(Waiters, threads_that_enter_while_others_are_expelled_never_stay) {
         std::thread evictor([&] {
             while (!joined) {
                 device->interrupt_waiters();
-                std::this_thread::yield();
+                std::this_thread::sleep_for(std::chrono::microseconds(100)); // as above
             }
         });
         for (std::thread& caller : callers) caller.join();
