@@ -99,7 +99,7 @@ StaticRun::State StaticRun::serve(Device& device) {
     FileTree tree(domain_);
     if (const Status status = add_directories(tree, environment_.dsp_directories); !status)
         return {Phase::ended, device.node(), status.error().text, {}};
-    ReverseServer server(device, std::move(tree), stats_);
+    ReverseServer server(device, std::move(tree), stats_, {}, AppsMem::default_cap);
     // Registering needs a listener that serves, so it can't be done on this thread.
     std::thread registration;
     const ListenerEnd end = server.run([&] {

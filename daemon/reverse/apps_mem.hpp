@@ -14,10 +14,10 @@ namespace fastrpc::daemon {
 
 class AppsMem final : public Interface {
 public:
-    static constexpr std::uint64_t default_cap = 64U << 20; ///< bytes
+    static constexpr std::uint64_t default_cap = 64U << 20; ///< bytes, of a static PD
 
     /// `device` must outlive the object.
-    explicit AppsMem(Device& device, std::uint64_t cap = default_cap) : device_(device), cap_(cap) {}
+    explicit AppsMem(Device& device, std::uint64_t cap) : device_(device), cap_(cap) {}
 
     int invoke(const ReverseCall& call) override;
 

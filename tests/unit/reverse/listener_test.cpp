@@ -261,7 +261,7 @@ TEST_F(Listening, a_failed_call_brings_its_code_and_no_bytes) {
 }
 
 TEST_F(Listening, the_handle_of_a_failed_open_does_not_end_the_loop) {
-    const std::vector<Bytes> inputs{prim({14, 255}), string("adspmsgd_apps")};
+    const std::vector<Bytes> inputs{prim({9, 255}), string("apps_mem")};
     const std::vector<std::span<const std::byte>> views(inputs.begin(), inputs.end());
     reverse(0, 0x00020200, encode_request(views, std::vector<std::uint32_t>{8, 255}));
     reverse(0xFFFFFFFF, 0x02000000, {});
