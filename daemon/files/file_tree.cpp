@@ -192,6 +192,13 @@ Result<OpenedFile> FileTree::open_directory(std::string_view name) const {
     return search(name, &FileTree::try_directory);
 }
 
+std::vector<std::string> FileTree::places(std::string_view name) const {
+    std::vector<std::string> found;
+    if (const auto places = candidates(name))
+        for (const Candidate& place : *places) found.push_back(place.directory->name + '/' + place.path);
+    return found;
+}
+
 bool FileTree::exists(std::string_view name) const {
     const auto places = candidates(name);
     return places && std::ranges::any_of(*places, [](const Candidate& place) {

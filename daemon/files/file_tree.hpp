@@ -65,6 +65,9 @@ public:
     /// those without an absolute name are left out.
     [[nodiscard]] std::vector<std::string> search_paths() const;
 
+    /// Each place where `name` is looked for, in order, for people; none for a name that cannot be anywhere.
+    [[nodiscard]] std::vector<std::string> places(std::string_view name) const;
+
     /// Whether `name` is in the tree in any form that open() could reach, also as a directory or unreadable (USERSPACE
     /// 5.3, fileExists).
     [[nodiscard]] bool exists(std::string_view name) const;

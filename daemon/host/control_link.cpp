@@ -1,6 +1,6 @@
 #include "daemon/host/control_link.hpp"
 
-#include "daemon/files/missing_files.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 #include <cerrno>

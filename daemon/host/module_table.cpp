@@ -1,6 +1,6 @@
 #include "daemon/host/module_table.hpp"
 
-#include "daemon/files/missing_files.hpp"
+#include "base/text.hpp"
 #include "ipc/module_uri.hpp"
 
 #include <fmt/core.h>

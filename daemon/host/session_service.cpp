@@ -62,8 +62,8 @@ Counters SessionService::counters() const {
     counters.reverse_calls = reverse_.reverse_calls.load(std::memory_order_relaxed);
     counters.files_served = reverse_.files_served.load(std::memory_order_relaxed);
     counters.bytes_served = reverse_.bytes_served.load(std::memory_order_relaxed);
-    counters.files_missing = reverse_.missing.count();
-    counters.last_missing = reverse_.missing.last();
+    counters.files_missing = reverse_.files.misses();
+    counters.last_missing = reverse_.files.last_missed();
     counters.buffers = buffers_.count();
     counters.mapped_bytes = buffers_.bytes();
     return counters;

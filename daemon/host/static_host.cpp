@@ -93,8 +93,8 @@ private:
         counters.reverse_calls = stats_.reverse_calls.load(std::memory_order_relaxed);
         counters.files_served = stats_.files_served.load(std::memory_order_relaxed);
         counters.bytes_served = stats_.bytes_served.load(std::memory_order_relaxed);
-        counters.files_missing = stats_.missing.count();
-        counters.last_missing = stats_.missing.last();
+        counters.files_missing = stats_.files.misses();
+        counters.last_missing = stats_.files.last_missed();
         counters.in_flight = run_ && !run_->state().over() ? 1 : 0; // the init or the listener
         return counters;
     }

@@ -1,6 +1,7 @@
 #include "daemon/reverse/apps_std.hpp"
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "ipc/aee.hpp"
 
 #include <algorithm>
@@ -93,7 +94,8 @@ Result<OpenedFile> AppsStd::look_up(std::string_view name) {
 Result<OpenedFile> AppsStd::remembered(std::string_view name, Result<OpenedFile> found) {
     if (!found) {
         const Error& error = found.error();
-        stats_.missing.note(name, error.kind == ErrorKind::not_found ? std::string_view{} : error.text);
+        stats_.files.missed(name, error.kind == ErrorKind::not_found ? not_found : std::string_view(error.text),
+                            tree_.places(name));
         log::debug(printable(error.text));
     }
     return found;
@@ -106,6 +108,7 @@ int AppsStd::open_for(const ReverseCall& call, std::string_view name, std::strin
     const std::int32_t number = files_.add(std::move(found->fd));
     if (number < 0) return EMFILE;
     stats_.files_served.fetch_add(1, std::memory_order_relaxed);
+    stats_.files.opened(name, found->path);
     call.put_prim(Packer().i32(number));
     return aee::success;
 }

@@ -1,7 +1,7 @@
 #include "daemon/reverse/remotectl.hpp"
 
+#include "base/text.hpp"
 #include "daemon/device/guarded_area.hpp"
-#include "daemon/files/missing_files.hpp"
 #include "ipc/aee.hpp"
 
 #include <array>

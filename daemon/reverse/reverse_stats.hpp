@@ -1,7 +1,7 @@
 // Counters of the reverse direction: written by the listener thread, read by the control connection.
 #pragma once
 
-#include "daemon/files/missing_files.hpp"
+#include "daemon/files/file_log.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -12,7 +12,7 @@ struct ReverseStats {
     std::atomic<std::uint64_t> reverse_calls = 0; ///< requests that arrived, malformed ones included
     std::atomic<std::uint64_t> files_served = 0;  ///< files opened by the DSP
     std::atomic<std::uint64_t> bytes_served = 0;  ///< file bytes read by the DSP
-    MissingFiles missing;                         ///< files asked for and not found
+    FileLog files;                                ///< by name
 };
 
 } // namespace fastrpc::daemon

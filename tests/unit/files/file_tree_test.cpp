@@ -1,6 +1,5 @@
 // What a name from the DSP can and cannot reach.
 #include "daemon/files/file_tree.hpp"
-#include "daemon/files/missing_files.hpp"
 
 #include "tests/support/scratch.hpp"
 
@@ -374,34 +373,6 @@ TEST(Directories, a_path_that_is_no_directory_says_why) {
     auto plain = open_directory(scratch.path() / "plain");
     ASSERT_FALSE(plain);
     EXPECT_EQ(plain.error().os_error, ENOTDIR);
-}
-
-TEST(MissingFiles, the_last_name_and_the_number_are_remembered) {
-    MissingFiles missing;
-    EXPECT_EQ(missing.count(), 0U);
-    EXPECT_EQ(missing.last(), "");
-    missing.note("libfoo_skel.so");
-    missing.note("../passwd", "refused");
-    EXPECT_EQ(missing.count(), 2U);
-    EXPECT_EQ(missing.last(), "../passwd (refused)");
-}
-
-TEST(MissingFiles, names_that_are_missing_everywhere_do_not_count) {
-    MissingFiles missing;
-    for (const char* name :
-         {"oemconfig.so", "./oemconfig.so", "testsig-0x1234.so", "cdsp/testsig.so", "testsig", "librpcversion_skel.so"})
-        missing.note(name);
-    EXPECT_EQ(missing.count(), 0U);
-    for (const char* name : {"oemconfig.so.1", "mytestsig.so", "librpcversion_skel.s", "testsig/real.so"})
-        missing.note(name);
-    EXPECT_EQ(missing.count(), 4U);
-}
-
-TEST(MissingFiles, a_hostile_name_is_made_printable_and_short) {
-    MissingFiles missing;
-    missing.note("a\n\x1b[31m\xff" + std::string(5000, 'x'));
-    EXPECT_TRUE(missing.last().starts_with("a??[31m?xxx"));
-    EXPECT_LE(missing.last().size(), 512U);
 }
 
 } // namespace

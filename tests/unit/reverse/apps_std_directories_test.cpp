@@ -75,7 +75,7 @@ TEST_F(StdDirectories, what_is_no_directory_is_refused) {
     EXPECT_EQ(opendir("absent").result, ENOENT);
     EXPECT_EQ(opendir("lib.so").result, ENOTDIR);
     for (const char* name : {"..", "/etc", "link", "cdsp/../.."}) EXPECT_EQ(opendir(name).result, EACCES) << name;
-    EXPECT_EQ(stats_.missing.count(), 6U);
+    EXPECT_EQ(stats_.files.misses(), 6U);
 }
 
 TEST_F(StdDirectories, handles_are_checked_and_never_come_again) {

@@ -23,14 +23,14 @@ TEST_F(Std, fopen_with_env_of_an_unset_variable_is_a_bad_parameter) {
 
 TEST_F(Std, a_missing_file_is_enoent_and_remembered) {
     EXPECT_EQ(fopen_env("ADSP_LIBRARY_PATH", "libabsent.so").result, ENOENT);
-    EXPECT_EQ(stats_.missing.count(), 1U);
-    EXPECT_EQ(stats_.missing.last(), "libabsent.so");
+    EXPECT_EQ(stats_.files.misses(), 1U);
+    EXPECT_EQ(stats_.files.last_missed(), "libabsent.so");
     EXPECT_EQ(fopen("absent2").result, ENOENT);
-    EXPECT_EQ(stats_.missing.last(), "absent2");
+    EXPECT_EQ(stats_.files.last_missed(), "absent2");
     EXPECT_EQ(fopen_env("ADSP_LIBRARY_PATH", "oemconfig.so").result, ENOENT);
     EXPECT_EQ(fopen_env("ADSP_LIBRARY_PATH", "testsig-0x1.so").result, ENOENT);
     EXPECT_EQ(fopen_env("ADSP_LIBRARY_PATH", "librpcversion_skel.so").result, ENOENT);
-    EXPECT_EQ(stats_.missing.count(), 2U);
+    EXPECT_EQ(stats_.files.misses(), 2U);
 }
 
 TEST_F(Std, an_escape_is_eacces_and_remembered_as_refused) {
@@ -38,10 +38,10 @@ TEST_F(Std, an_escape_is_eacces_and_remembered_as_refused) {
     for (const char* name : {"../secret", "/etc/passwd", "link.so"}) {
         EXPECT_EQ(fopen_env("ADSP_LIBRARY_PATH", name).result, EACCES) << name;
         EXPECT_EQ(fopen(name).result, EACCES) << name;
-        EXPECT_TRUE(stats_.missing.last().starts_with(name)) << stats_.missing.last();
-        EXPECT_NE(stats_.missing.last().find("refused"), std::string::npos);
+        EXPECT_TRUE(stats_.files.last_missed().starts_with(name)) << stats_.files.last_missed();
+        EXPECT_NE(stats_.files.last_missed().find("refused"), std::string::npos);
     }
-    EXPECT_EQ(stats_.missing.count(), 6U);
+    EXPECT_EQ(stats_.files.misses(), 6U);
     EXPECT_EQ(stats_.files_served, 0U);
 }
 
@@ -253,7 +253,7 @@ TEST_F(Std, file_exists_answers_one_byte) {
         EXPECT_EQ(exists(name).result, 0) << name;
         EXPECT_EQ(exists(name).outputs[0], Bytes{std::byte{0}}) << name;
     }
-    EXPECT_EQ(stats_.missing.count(), 0U) << "to ask is not to miss";
+    EXPECT_EQ(stats_.files.misses(), 0U) << "to ask is not to miss";
 }
 
 TEST_F(Std, stat_fills_its_96_bytes) {

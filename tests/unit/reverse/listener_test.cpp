@@ -98,7 +98,7 @@ TEST_F(Listening, the_worked_examples_are_answered_byte_for_byte) {
     EXPECT_EQ(stats_.reverse_calls, 6U);
     EXPECT_EQ(stats_.files_served, 2U);
     EXPECT_EQ(stats_.bytes_served, 64U);
-    EXPECT_EQ(stats_.missing.count(), 0U);
+    EXPECT_EQ(stats_.files.misses(), 0U);
 }
 
 TEST_F(Listening, modern_firmware_is_registered_on_handle_7_alone) {
