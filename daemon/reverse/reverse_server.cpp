@@ -15,7 +15,9 @@ ReverseServer::ReverseServer(Device& device, FileTree tree, ReverseStats& stats,
 }
 
 ListenerEnd ReverseServer::run(const std::function<void()>& on_up) {
-    return listener_.run(on_up);
+    ListenerEnd end = listener_.run(on_up);
+    if (end.cause == ListenerEnd::Cause::pd_exit) apps_std_.end();
+    return end;
 }
 
 } // namespace fastrpc::daemon
