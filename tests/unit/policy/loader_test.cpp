@@ -177,7 +177,8 @@ TEST_F(Loader, columns_count_characters_and_escapes_do_not_confuse_them) {
 }
 
 TEST(LocatedJson, every_value_knows_where_it_stands) {
-    const auto root = settings::parse_located("f", "{ \"a\":12,\n  \"b\": [true,-3 , \"x\", {\"c\":null}],\n\"d\":1.5}");
+    const auto root =
+        settings::parse_located("f", "{ \"a\":12,\n  \"b\": [true,-3 , \"x\", {\"c\":null}],\n\"d\":1.5}");
     ASSERT_TRUE(root) << root.error().text;
     const auto at = [](const settings::JsonValue& value) { return std::pair(value.place.line, value.place.column); };
     EXPECT_EQ(at(*root), std::pair(1U, 1U));
