@@ -134,7 +134,7 @@ TEST(Sandbox, serving_goes_on) {
                                   OpenDirectories listings;
                                   OpenDirectories::Entry entry;
                                   int error = 0;
-                                  const auto handle = opened ? listings.add(std::move(opened->fd), error) : 0;
+                                  const auto handle = opened ? listings.add(std::move(*opened), error) : 0;
                                   return handle != 0 && listings.next(handle, entry) == 0 && !entry.name.empty() &&
                                          listings.close(handle) == 0;
                               },
