@@ -143,6 +143,9 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
     case ControlOp::start:
     case ControlOp::query:
     case ControlOp::terminate:
+    case ControlOp::command:
+    case ControlOp::files:
+    case ControlOp::counters:
         break;
     }
     return fail(ErrorKind::protocol,
