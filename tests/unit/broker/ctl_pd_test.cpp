@@ -106,6 +106,13 @@ TEST_F(CtlPd, stop_and_start_wait_until_it_is_so) {
     EXPECT_TRUE(has(failed.errors, "adsp root has failed: no remote heap")) << failed.errors;
 }
 
+TEST_F(CtlPd, who_may_not_is_told_so_with_the_exit_code_of_a_denial) {
+    const Outcome denied = system.ctl_as(65534, {"pd", "stop", "adsp", "root"});
+    EXPECT_EQ(denied.code, 1);
+    EXPECT_TRUE(has(denied.errors, "only root may stop the root PD of adsp")) << denied.errors;
+    EXPECT_EQ(system.ctl_as(65534, {"pd", "list"}).code, 0);
+}
+
 TEST_F(CtlPd, what_does_not_come_to_be_in_time_is_said_with_the_reason) {
     auto outcome = ctl({"pd", "stop", "adsp", "root", "--timeout", "1"});
     ASSERT_TRUE(host.accept_command());
