@@ -1,9 +1,8 @@
-// org.fastrpc1.Domain and org.fastrpc1.ProtectionDomain.
+// org.fastrpc1.Domain.
 #include "broker/object_tables.hpp"
 #include "broker/registry.hpp"
 
 #include <array>
-#include <fmt/core.h>
 #include <string>
 
 namespace fastrpc::broker {
@@ -16,27 +15,8 @@ std::string class_of(const DomainEntry& entry) {
     return name;
 }
 
-// The unit that systemd runs the host as (systemd/fastrpc-pd@.service).
-std::string unit_of(const ProtectionDomain& pd) {
-    return fmt::format("fastrpc-pd@{}-{}.service", to_string(pd.about.domain), to_string(pd.about.kind));
-}
-
 template<auto Read>
 constexpr auto of_domain = get<DomainEntry, Read>;
-template<auto Read>
-constexpr auto of_pd = get<ProtectionDomain, Read>;
-
-int get_pd_usage(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
-    const auto& pd = *static_cast<ProtectionDomain*>(data);
-    if (!pd.link) return reply_error(call, {ErrorKind::offline, 0, "the host of this PD is away: " + pd.about.reason});
-    pd.link->query([held = MessageRef(call)](const Result<Counters>& counters) {
-        if (!counters)
-            reply_error(held.get(), counters.error());
-        else
-            reply_with(held.get(), [&](sd_bus_message* reply) { return Dictionary(reply).add(*counters).close(); });
-    });
-    return 1;
-}
 
 // Names of capabilities 0..11 (KERNEL 1.5).
 constexpr std::array<const char*, capability_count> capability_names{
@@ -81,21 +61,6 @@ const sd_bus_vtable domain_table[] = {
     SD_BUS_PROPERTY("Problems", "as", of_domain<&DomainEntry::problems>, 0, changes),
     SD_BUS_METHOD_WITH_ARGS("GetCapabilities", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", capabilities), get_capabilities, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL_WITH_ARGS("GenerationChanged", SD_BUS_ARGS("t", before, "t", now, "s", reason), 0),
-    SD_BUS_VTABLE_END};
-
-const sd_bus_vtable pd_table[] = {
-    SD_BUS_VTABLE_START(0),
-    SD_BUS_PROPERTY("Kind", "s", of_pd<[](const ProtectionDomain& p) { return to_string(p.about.kind); }>, 0, fixed),
-    SD_BUS_PROPERTY("Static", "b", of_pd<[](const ProtectionDomain& p) { return is_static(p.about.kind); }>, 0, fixed),
-    SD_BUS_PROPERTY("State", "s", of_pd<[](const ProtectionDomain& p) { return to_string(p.about.state); }>, 0, changes),
-    SD_BUS_PROPERTY("Reason", "s", of_pd<[](const ProtectionDomain& p) { return p.about.reason; }>, 0, changes),
-    SD_BUS_PROPERTY("Generation", "t", of_pd<[](const ProtectionDomain& p) { return p.about.generation; }>, 0, changes),
-    SD_BUS_PROPERTY("Restarts", "u", of_pd<[](const ProtectionDomain& p) { return p.about.restarts; }>, 0, changes),
-    SD_BUS_PROPERTY("Pid", "u", of_pd<[](const ProtectionDomain& p) { return p.about.pid; }>, 0, changes),
-    SD_BUS_PROPERTY("Node", "s", of_pd<[](const ProtectionDomain& p) { return p.about.node; }>, 0, changes),
-    SD_BUS_PROPERTY("Unit", "s", of_pd<unit_of>, 0, fixed),
-    SD_BUS_PROPERTY("FilesServed", "t", of_pd<[](const ProtectionDomain& p) { return p.link ? p.link->counters().files_served : 0; }>, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
-    SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", usage), get_pd_usage, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_VTABLE_END};
 // clang-format on
 

@@ -34,7 +34,9 @@ Result<std::unique_ptr<HostLink>> HostLink::open(sd_event* loop, UniqueFd socket
 }
 
 HostLink::~HostLink() {
-    answer_waiters(fail(ErrorKind::lost, "the host of this PD has ended"));
+    const auto ended = fail(ErrorKind::lost, "the host of this PD has ended");
+    for (const auto& [cookie, question] : std::exchange(questions_, {})) static_cast<void>(question.answer(ended));
+    answer_waiters(ended);
 }
 
 void HostLink::set_handler(Handler handler) {
@@ -75,20 +77,59 @@ bool HostLink::hung_up() const {
     return ::poll(&wanted, 1, 0) > 0 && (wanted.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+void HostLink::ask(ControlOp op, std::span<const std::byte> payload, Answer answer) {
+    const std::uint64_t cookie = ++asked_;
+    if (const Status sent = send(op, payload, {}, cookie); !sent) {
+        static_cast<void>(answer(std::unexpected(sent.error())));
+        return;
+    }
+    Source patience = Source::timer(loop_, query_timeout, [this, cookie] {
+        const auto late = questions_.extract(cookie);
+        static_cast<void>(late.mapped().answer(fail(ErrorKind::timeout, "the host did not answer within a second")));
+    });
+    questions_.emplace(cookie, Question{op, std::move(answer), std::move(patience)});
+}
+
 void HostLink::query(CountersWaiter waiter) {
     waiters_.push_back(std::move(waiter));
-    if (asking_) return;
-    if (const Status sent = send(ControlOp::query, {}, {}, ++asked_); !sent)
-        return answer_waiters(std::unexpected(sent.error()));
-    asking_ = true;
-    query_timer_ = Source::timer(loop_, query_timeout, [this] {
-        asking_ = false;
-        answer_waiters(fail(ErrorKind::timeout, "the host did not answer within a second"));
+    if (waiters_.size() > 1) return; // the question is on its way
+    ask(ControlOp::query, {}, [this](const Result<std::span<const std::byte>>& payload) -> Status {
+        const auto counters = payload ? decode<Counters>(*payload) : std::unexpected(payload.error());
+        if (counters) count(*counters);
+        answer_waiters(counters);
+        if (payload && !counters) return std::unexpected(counters.error());
+        return {};
     });
 }
 
+void HostLink::files(std::uint64_t since, FilesWaiter waiter) {
+    if (questions_.size() >= max_questions)
+        return waiter(fail(ErrorKind::busy, "too many questions to this host are open; try again later"));
+    ask(ControlOp::files, encode(FilesRequest{since}),
+        [since, waiter = std::move(waiter)](const Result<std::span<const std::byte>>& payload) -> Status {
+            auto page = payload ? decode<FilesPage>(*payload) : std::unexpected(payload.error());
+            if (page && !page->reports.empty() && page->reports.front().sequence <= since)
+                page = fail(ErrorKind::protocol, "a host told of files that were told before");
+            waiter(page);
+            if (payload && !page) return std::unexpected(page.error());
+            return {};
+        });
+}
+
+void HostLink::command(const PdCommand& command, StatusWaiter waiter) {
+    ask(ControlOp::command, encode(command),
+        [waiter = std::move(waiter)](const Result<std::span<const std::byte>>& payload) -> Status {
+            Status obeyed;
+            if (!payload)
+                obeyed = std::unexpected(payload.error());
+            else if (!payload->empty())
+                obeyed = fail(ErrorKind::protocol, "a host accepted a command with surplus bytes");
+            waiter(obeyed);
+            return payload ? obeyed : Status();
+        });
+}
+
 void HostLink::answer_waiters(const Result<Counters>& result) {
-    query_timer_.reset();
     for (const CountersWaiter& waiter : std::exchange(waiters_, {})) waiter(result);
 }
 
@@ -140,9 +181,17 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
         if (bye) count(std::get<ByeMessage>(*bye).counters);
         return bye;
     }
+    case ControlOp::counters: {
+        const auto counters = decode<Counters>(frame.payload);
+        if (!counters) return std::unexpected(counters.error());
+        count(*counters);
+        return HostCounted{};
+    }
     case ControlOp::start:
     case ControlOp::query:
     case ControlOp::terminate:
+    case ControlOp::command:
+    case ControlOp::files:
         break;
     }
     return fail(ErrorKind::protocol,
@@ -151,19 +200,15 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
 
 Status HostLink::on_answer(const Frame& frame) {
     const FrameHeader& header = frame.header;
-    if (header.opcode != static_cast<std::uint16_t>(ControlOp::query) || header.cookie == 0 || header.cookie > asked_)
+    if (header.cookie == 0 || header.cookie > asked_)
         return fail(ErrorKind::protocol, "a host answered what nobody asked");
-    if (header.cookie < asked_ || !asking_) return {}; // too late; its askers were told so
-    asking_ = false;
-    if (header.status != 0) {
-        answer_waiters(std::unexpected(error_of(frame)));
-        return {};
-    }
-    auto counters = decode<Counters>(frame.payload);
-    if (!counters) return std::unexpected(counters.error());
-    count(*counters);
-    answer_waiters(counters);
-    return {};
+    const auto found = questions_.find(header.cookie);
+    if (found == questions_.end()) return {}; // too late; its askers were told so
+    if (header.opcode != static_cast<std::uint16_t>(found->second.op))
+        return fail(ErrorKind::protocol, "a host answered another question than it was asked");
+    const auto question = questions_.extract(found);
+    if (header.status != 0) return question.mapped().answer(std::unexpected(error_of(frame)));
+    return question.mapped().answer(frame.payload);
 }
 
 } // namespace fastrpc::broker

@@ -10,6 +10,7 @@
 #include "ipc/frame.hpp"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -30,12 +31,16 @@ struct HostState {
 struct HostGone { ///< the connection is over: end of file, or the host broke the protocol
     Error error;
 };
-using HostMessage = std::variant<HostReady, FailedMessage, HostDescribes, HostState, ByeMessage, HostGone>;
+struct HostCounted { ///< counters() is new
+};
+using HostMessage = std::variant<HostReady, FailedMessage, HostDescribes, HostState, ByeMessage, HostGone, HostCounted>;
 
 class HostLink {
 public:
     using Handler = std::function<void(HostMessage)>;
     using CountersWaiter = std::function<void(const Result<Counters>&)>;
+    using FilesWaiter = std::function<void(const Result<FilesPage>&)>;
+    using StatusWaiter = std::function<void(const Status&)>;
 
     /// `socket` is a connected SEQPACKET socket; it becomes nonblocking.
     static Result<std::unique_ptr<HostLink>> open(sd_event* loop, UniqueFd socket, Handler handler);
@@ -57,6 +62,13 @@ public:
     void query(CountersWaiter waiter);
     static constexpr std::chrono::milliseconds query_timeout{1000};
 
+    /// Asks for reports of files later than `since`; timeout and `waiter` as above. ErrorKind::busy when
+    /// `max_questions` are open: a host has so much room for questions.
+    void files(std::uint64_t since, FilesWaiter waiter);
+    static constexpr std::size_t max_questions = 64;
+    /// Tells a static PD's host what an administrator wants; success is that it accepts. ErrorKind::timeout as above.
+    void command(const PdCommand& command, StatusWaiter waiter);
+
     /// The last that are known.
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
     /// As counters(); nullptr while the host has told none.
@@ -77,6 +89,16 @@ private:
     void count(const Counters& counters) noexcept;
     void answer_waiters(const Result<Counters>& result);
 
+    /// Hears the payload of the answer, or why there is none. What it returns as an error ends the connection.
+    using Answer = std::function<Status(const Result<std::span<const std::byte>>&)>;
+    struct Question {
+        ControlOp op;
+        Answer answer;
+        Source patience;
+    };
+    /// `answer` is called once, maybe before this returns.
+    void ask(ControlOp op, std::span<const std::byte> payload, Answer answer);
+
     sd_event* loop_;
     UniqueFd socket_;
     std::shared_ptr<Handler> handler_;
@@ -84,9 +106,8 @@ private:
     Counters counters_;
     bool counted_ = false;
     FrameHeader described_;   ///< of the describe that waits for its answer
-    std::uint64_t asked_ = 0; ///< cookie of the last query
-    bool asking_ = false;
-    Source query_timer_;
+    std::uint64_t asked_ = 0; ///< cookie of the last question
+    std::map<std::uint64_t, Question> questions_;
     std::vector<CountersWaiter> waiters_;
 };
 

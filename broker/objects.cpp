@@ -103,13 +103,30 @@ Session* BusObjects::session_at(std::string_view path) const {
     return session != nullptr && visible(*session) ? session : nullptr;
 }
 
+const Subject* BusObjects::caller(sd_bus_message* call) const {
+    const char* sender = ::sd_bus_message_get_sender(call);
+    return sender == nullptr ? nullptr : identities_.find(sender);
+}
+
+Result<Charge> BusObjects::charge_question(sd_bus_message* call) {
+    const Subject* asker = caller(call);
+    if (asker == nullptr) return fail(ErrorKind::denied, "fastrpcd does not know who you are");
+    auto charge = questions_.take(asker->uid, 1, max_questions_per_uid);
+    if (!charge)
+        return fail(ErrorKind::busy, fmt::format("{} questions of yours to hosts are open; try again when one of them "
+                                                 "is answered",
+                                                 max_questions_per_uid));
+    return std::move(*charge);
+}
+
 // Outside of any message it is the broker that looks, to make a signal.
 bool BusObjects::visible(const Session& session) const {
     sd_bus_message* message = ::sd_bus_get_current_message(bus_);
-    const char* sender = message == nullptr ? nullptr : ::sd_bus_message_get_sender(message);
-    if (sender == nullptr || ::sd_bus_message_is_signal(message, nullptr, nullptr) > 0) return true;
-    const Subject* caller = identities_.find(sender);
-    return caller != nullptr && (caller->uid == 0 || caller->uid == session.about.owner_uid);
+    if (message == nullptr || ::sd_bus_message_get_sender(message) == nullptr ||
+        ::sd_bus_message_is_signal(message, nullptr, nullptr) > 0)
+        return true;
+    const Subject* asker = caller(message);
+    return asker != nullptr && (asker->uid == 0 || asker->uid == session.about.owner_uid);
 }
 
 std::vector<std::string> BusObjects::domain_paths() const {
@@ -146,7 +163,13 @@ void BusObjects::pd_added(const ProtectionDomain& pd) {
 }
 void BusObjects::pd_changed(const ProtectionDomain& pd) {
     check(::sd_bus_emit_properties_changed(bus_, path_of(pd).c_str(), names::pd, "State", "Reason", "Generation",
-                                           "Restarts", "Pid", "Node", nullptr),
+                                           "Restarts", "Pid", "Node", "OpenedUSec", "FilesServed", "BytesServed",
+                                           "FilesMissing", "LastFileFailed", nullptr),
+          path_of(pd));
+}
+void BusObjects::pd_counted(const ProtectionDomain& pd) {
+    check(::sd_bus_emit_properties_changed(bus_, path_of(pd).c_str(), names::pd, "FilesServed", "BytesServed",
+                                           "FilesMissing", "LastFileFailed", nullptr),
           path_of(pd));
 }
 void BusObjects::session_added(const Session& session) {

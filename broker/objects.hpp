@@ -34,6 +34,7 @@ public:
     void generation_changed(const DomainEntry& domain, std::uint64_t before, const std::string& reason) override;
     void pd_added(const ProtectionDomain& pd) override;
     void pd_changed(const ProtectionDomain& pd) override;
+    void pd_counted(const ProtectionDomain& pd) override;
     void session_added(const Session& session) override;
     void session_changed(const Session& session) override;
     void session_lost(const Session& session, const std::string& reason) override;
@@ -47,6 +48,11 @@ public:
     [[nodiscard]] std::vector<std::string> domain_paths() const;
     [[nodiscard]] std::vector<std::string> session_paths() const;
     Status close(Session& session) { return registry_->close(session); }
+    /// Who sent `call`; nullptr when the bus did not say.
+    [[nodiscard]] const Subject* caller(sd_bus_message* call) const;
+    /// For a question to a host that cannot be shared with other askers: one user's flood leaves room for the others.
+    Result<Charge> charge_question(sd_bus_message* call);
+    static constexpr std::uint64_t max_questions_per_uid = 8;
 
 private:
     [[nodiscard]] bool visible(const Session& session) const;
@@ -54,6 +60,7 @@ private:
     sd_bus* bus_;
     const Identities& identities_;
     Registry* registry_ = nullptr;
+    Ledger questions_; ///< per uid; outlives the links of the registry
     std::vector<Slot> slots_;
 };
 

@@ -46,6 +46,7 @@ HostMessage protocol_error(std::string text) {
 HostMessage checked(HostMessage message, const Description& known) {
     if (const auto* news = std::get_if<HostState>(&message))
         return same_host(known, news->about) ? std::move(message) : protocol_error("it says that it is another host");
+    if (std::holds_alternative<HostCounted>(message)) return message;
     return ends(message) ? std::move(message) : protocol_error("a message that does not belong here");
 }
 
@@ -158,6 +159,7 @@ void Registry::on_session(std::uint64_t id, HostMessage message) {
     if (found == sessions_.end()) return;
     Session& session = found->second;
     message = checked(std::move(message), session.about);
+    if (std::holds_alternative<HostCounted>(message)) return; // nothing of a session shows them
     if (auto* news = std::get_if<HostState>(&message)) {
         const bool was_lost = session.state() == "lost";
         session.about = std::move(news->about);
@@ -185,6 +187,7 @@ void Registry::remove_session(std::uint64_t id) {
 void Registry::on_pd(std::pair<Domain, PdKind> key, HostMessage message) {
     ProtectionDomain& pd = pds_.at(key);
     message = checked(std::move(message), pd.about);
+    if (std::holds_alternative<HostCounted>(message)) return observer_.pd_counted(pd);
     if (auto* news = std::get_if<HostState>(&message)) {
         const bool was_restarting = pd.about.state == PdState::restarting;
         pd.about = std::move(news->about);

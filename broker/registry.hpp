@@ -51,6 +51,8 @@ public:
     virtual void generation_changed(const DomainEntry& domain, std::uint64_t before, const std::string& reason) = 0;
     virtual void pd_added(const ProtectionDomain& pd) = 0;
     virtual void pd_changed(const ProtectionDomain& pd) = 0;
+    /// Its counters alone, which its host pushed.
+    virtual void pd_counted(const ProtectionDomain& pd) = 0;
     virtual void session_added(const Session& session) = 0;
     virtual void session_changed(const Session& session) = 0;
     virtual void session_lost(const Session& session, const std::string& reason) = 0;

@@ -1,7 +1,6 @@
 // org.fastrpc1.Session. Objects are only found by their owner and root (BusObjects::session_at), so a method that is
 // reached at all is allowed.
 #include "broker/object_tables.hpp"
-#include "broker/objects.hpp"
 
 #include <array>
 #include <utility>
@@ -33,20 +32,15 @@ int get_limits(sd_bus*, const char*, const char*, const char*, sd_bus_message* r
 }
 
 int get_usage(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
-    static_cast<Session*>(data)->link->query([held = MessageRef(call)](const Result<Counters>& counters) {
-        if (!counters)
-            reply_error(held.get(), counters.error());
-        else
-            reply_with(held.get(), [&](sd_bus_message* reply) { return Dictionary(reply).add(*counters).close(); });
-    });
-    return 1;
+    return answer_usage(call, *static_cast<Session*>(data)->link);
 }
 
-// sd-bus hands the object to the handler; the registry is behind the slot that the table was added with.
+int get_files(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
+    return answer_files(call, *static_cast<Session*>(data)->link);
+}
+
 int close_session(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
-    sd_bus_slot* slot = ::sd_bus_get_current_slot(::sd_bus_message_get_bus(call));
-    auto* objects = static_cast<BusObjects*>(::sd_bus_slot_get_userdata(slot));
-    if (const Status asked = objects->close(*static_cast<Session*>(data)); !asked)
+    if (const Status asked = objects_of(call).close(*static_cast<Session*>(data)); !asked)
         return reply_error(call, asked.error());
     return ::sd_bus_reply_method_return(call, nullptr);
 }
@@ -73,6 +67,7 @@ const sd_bus_vtable session_table[] = {
     SD_BUS_PROPERTY("Limits", "a{st}", get_limits, 0, fixed),
     SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, close_session, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", usage), get_usage, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("GetFiles", SD_BUS_ARGS("t", since), SD_BUS_RESULT("a(tsassttttt)", reports, "b", more), get_files, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_SIGNAL_WITH_ARGS("Lost", SD_BUS_ARGS("s", reason, "t", generation), 0),
     SD_BUS_VTABLE_END};
 // clang-format on

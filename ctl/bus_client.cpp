@@ -30,6 +30,8 @@ Result<json> call_bus(sd_bus* bus, sd_bus_message* request) {
         ::sd_bus_error_has_name(&error, SD_BUS_ERROR_NAME_HAS_NO_OWNER) != 0)
         why = {ErrorKind::offline, -called,
                "fastrpcd is not running: nobody owns org.fastrpc1 on the system bus; try: systemctl start fastrpcd"};
+    if (::sd_bus_error_has_name(&error, "org.fastrpc1.Error.AccessDenied") != 0) why.kind = ErrorKind::denied;
+    if (::sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY) != 0) why.kind = ErrorKind::lost;
     ::sd_bus_error_free(&error);
     return std::unexpected(std::move(why));
 }
@@ -60,6 +62,21 @@ Result<json> BusClient::call(const std::string& path, const std::string& interfa
     const auto request = new_call(bus_.get(), path.c_str(), interface.c_str(), method.c_str());
     if (!request) return std::unexpected(request.error());
     return call_bus(bus_.get(), request->get());
+}
+
+Result<json> BusClient::call(const std::string& path, const std::string& interface, const std::string& method,
+                             std::uint64_t argument) {
+    const auto request = new_call(bus_.get(), path.c_str(), interface.c_str(), method.c_str());
+    if (!request) return std::unexpected(request.error());
+    const int filled = ::sd_bus_message_append(request->get(), "t", argument);
+    if (filled < 0) return fail_errno(fmt::format("making a call of {}", method), -filled);
+    return call_bus(bus_.get(), request->get());
+}
+
+Result<json> BusClient::objects() {
+    auto answer = call(manager_path, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+    if (!answer) return answer;
+    return answer->empty() ? json::object() : answer->at(0);
 }
 
 Result<json> BusClient::property(const std::string& path, const std::string& interface, const std::string& name) {

@@ -38,8 +38,14 @@ public:
     BusClient(BusClient&&) noexcept = default;
 
     /// All arguments of the answer, as an array. ErrorKind::offline, with one clear line, when fastrpcd does not run;
-    /// else the kind is system and the text is fastrpcd's own.
+    /// denied when it says AccessDenied; lost when it ended or stayed silent over the call; else the kind is system.
+    /// The text is fastrpcd's own.
     Result<json> call(const std::string& path, const std::string& interface, const std::string& method);
+    /// The same with one argument of type t.
+    Result<json> call(const std::string& path, const std::string& interface, const std::string& method,
+                      std::uint64_t argument);
+    /// {path: {interface: {property: value}}} of everything that the caller may see.
+    Result<json> objects();
     Result<json> property(const std::string& path, const std::string& interface, const std::string& name);
     /// Calls `heard` for each signal of fastrpcd until it says false or SIGINT or SIGTERM comes (both are
     /// blocked from then on); neither is an error. What is there already is heard once, in its place among the signals,

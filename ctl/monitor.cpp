@@ -1,6 +1,6 @@
 #include "ctl/monitor.hpp"
 
-#include "ctl/text.hpp"
+#include "ctl/table.hpp"
 
 #include <ctime>
 #include <fmt/chrono.h>

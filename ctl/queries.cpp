@@ -1,5 +1,7 @@
 #include "ctl/queries.hpp"
 
+#include "ctl/pd.hpp"
+
 #include <charconv>
 #include <fmt/core.h>
 #include <grp.h>
@@ -10,13 +12,6 @@ namespace {
 
 const std::string root = "/org/fastrpc1";
 const std::string prefix = "org.fastrpc1.";
-
-// {path: {interface: {property: value}}} of everything that the caller may see.
-Result<json> all_objects(BusClient& client) {
-    auto answer = client.call(root, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
-    if (!answer) return answer;
-    return answer->empty() ? json::object() : answer->at(0);
-}
 
 // Null when the host does not answer: one silent host must not hide all others.
 json usage(BusClient& client, const std::string& path, const std::string& interface) {
@@ -50,12 +45,9 @@ json domain_entry(const json& from) {
 }
 
 json pd_entry(BusClient& client, const std::string& path, const json& from) {
-    const std::string domain_path = path.substr(0, path.find("/pd/"));
-    return {{"domain", last_part(domain_path)},       {"pd", from.value("Kind", "")},
-            {"static", from.value("Static", false)},  {"state", from.value("State", "")},
-            {"reason", from.value("Reason", "")},     {"generation", from.value("Generation", std::uint64_t{0})},
-            {"restarts", from.value("Restarts", 0U)}, {"pid", from.value("Pid", 0U)},
-            {"node", from.value("Node", "")},         {"usage", usage(client, path, "ProtectionDomain")}};
+    json entry = pd_of(path, from);
+    entry["usage"] = usage(client, path, "ProtectionDomain");
+    return entry;
 }
 
 json session_entry(BusClient& client, const std::string& path, const json& from) {
@@ -101,13 +93,13 @@ json hints_for(const json& domain) {
 } // namespace
 
 Result<json> query_domains(BusClient& client) {
-    const auto objects = all_objects(client);
+    const auto objects = client.objects();
     if (!objects) return objects;
     return json{{"domains", domains_of(*objects)}};
 }
 
 Result<json> query_domain(BusClient& client, const std::string& name) {
-    const auto objects = all_objects(client);
+    const auto objects = client.objects();
     if (!objects) return objects;
     json domain;
     std::string known;
@@ -131,7 +123,7 @@ Result<json> query_domain(BusClient& client, const std::string& name) {
 }
 
 Result<json> query_list(BusClient& client) {
-    const auto objects = all_objects(client);
+    const auto objects = client.objects();
     if (!objects) return objects;
     json list{{"domains", domains_of(*objects)}, {"pds", json::array()}, {"sessions", json::array()}};
     for (const auto& [path, interfaces] : objects->items()) {
@@ -155,7 +147,7 @@ Result<json> query_status(BusClient& client) {
         if (!value) return value;
         status[key] = std::move(*value);
     }
-    const auto objects = all_objects(client);
+    const auto objects = client.objects();
     if (!objects) return objects;
     status["domains"] = domains_of(*objects);
     return status;

@@ -1,6 +1,10 @@
 #include "ctl/text.hpp"
 
+#include "ctl/table.hpp"
+
 #include <algorithm>
+#include <ctime>
+#include <fmt/chrono.h>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -9,34 +13,6 @@ namespace fastrpc::ctl {
 namespace {
 
 using nlohmann::json;
-using Row = std::vector<std::string>;
-
-std::string word(const json& value) {
-    if (value.is_null()) return "-";
-    if (!value.is_string()) return value.dump();
-    std::string text = printable(value.get<std::string>());
-    return text.empty() ? "-" : text;
-}
-
-Row row(const json& entry, std::initializer_list<const char*> keys) {
-    Row result;
-    for (const char* key : keys) result.push_back(word(entry.value(key, json())));
-    return result;
-}
-
-// Columns as wide as their widest cell; the last one is not padded.
-std::string table(const std::vector<Row>& rows) {
-    std::vector<std::size_t> widths(rows.front().size(), 0);
-    for (const Row& cells : rows)
-        for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], cells[i].size());
-    std::string text;
-    for (const Row& cells : rows) {
-        for (std::size_t i = 0; i + 1 < cells.size(); ++i) text += fmt::format("{:<{}}  ", cells[i], widths[i]);
-        text += cells.back() + '\n';
-    }
-    return text;
-}
-
 std::string section(const json& entries, Row head, std::initializer_list<const char*> keys, const char* none) {
     std::vector<Row> rows{std::move(head)};
     for (const json& entry : entries) rows.push_back(row(entry, keys));
@@ -57,6 +33,16 @@ std::string figures(const json& usage) {
     return text;
 }
 
+// When a PD came to run; what does not run has no such time.
+std::string since(const json& pd) {
+    const auto usec = pd.value("opened-usec", std::uint64_t{0});
+    if (usec == 0 || pd.value("state", "") != "running") return "-";
+    const auto seconds = static_cast<std::time_t>(usec / 1'000'000);
+    std::tm local{};
+    ::localtime_r(&seconds, &local);
+    return fmt::format("{:%F %T}", local);
+}
+
 // Granted and lost together, of what sessions may have at all.
 std::string contexts(const json& domain) {
     const auto number = [&](const char* key) { return domain.value(key, std::uint64_t{0}); };
@@ -69,15 +55,6 @@ std::string sessions(const json& domain) {
 }
 
 } // namespace
-
-std::string printable(std::string text) {
-    std::ranges::replace_if(
-        text, [](unsigned char c) { return c < ' ' || c == 0x7F; }, '?');
-    // The second half of U+0080-009F, which some terminals obey as well.
-    for (std::size_t i = 1; i < text.size(); ++i)
-        if (text[i - 1] == '\xC2' && static_cast<unsigned char>(text[i]) < 0xA0) text[i - 1] = text[i] = '?';
-    return text;
-}
 
 std::string list_text(const json& list) {
     std::string text = section(list["domains"], {"DOMAIN", "STATE", "GENERATION", "SESSIONS", "UNSIGNED"},
@@ -109,6 +86,33 @@ std::string status_text(const json& status) {
         text += fmt::format("{}: {}, generation {}, sessions {}\n", word(domain["name"]), word(domain["state"]),
                             word(domain["generation"]), word(domain["sessions-used"]));
     if (status["domains"].empty()) text += "no DSP was found, and no host has reported\n";
+    return text;
+}
+
+std::string pds_text(const json& answer) {
+    std::vector<Row> rows{{"DOMAIN", "PD", "STATE", "GENERATION", "RESTARTS", "PID", "SINCE", "NODE", "REASON"}};
+    for (const json& pd : answer["pds"])
+        rows.push_back({word(pd["domain"]), word(pd["pd"]), word(pd["state"]), word(pd["generation"]),
+                        word(pd["restarts"]), word(pd["pid"]), since(pd), word(pd["node"]), word(pd["reason"])});
+    return rows.size() == 1 ? "no static PD\n" : table(rows);
+}
+
+std::string pd_line(const json& pd) {
+    return fmt::format("{} {}: {}, generation {}, restarts {}\n", word(pd["domain"]), word(pd["pd"]), word(pd["state"]),
+                       word(pd["generation"]), word(pd["restarts"]));
+}
+
+std::string pd_text(const json& pd) {
+    std::string text = pd_line(pd);
+    for (const auto& [label, key] :
+         {std::pair("reason:", "reason"), std::pair("node:", "node"), std::pair("pid:", "pid"),
+          std::pair("unit:", "unit"), std::pair("served:", "files-served"), std::pair("bytes:", "bytes-served"),
+          std::pair("missing:", "files-missing"), std::pair("last:", "last-missing")})
+        text += fmt::format("{:<9}{}\n", label, word(pd[key]));
+    text += fmt::format("{:<9}{}\n", "since:", since(pd));
+    if (pd.value("files-missing", std::uint64_t{0}) > 0)
+        text += fmt::format("hint: fastrpcctl files --missing --domain {} shows where each was looked for\n",
+                            word(pd["domain"]));
     return text;
 }
 

@@ -11,9 +11,10 @@ std::string list_text(const nlohmann::json& list);
 std::string status_text(const nlohmann::json& status);
 std::string domains_text(const nlohmann::json& answer);
 std::string domain_text(const nlohmann::json& domain);
+std::string pds_text(const nlohmann::json& answer);
+std::string pd_text(const nlohmann::json& pd);
+/// The first line of pd_text().
+std::string pd_line(const nlohmann::json& pd);
 std::string explain_text(const nlohmann::json& answer);
-
-/// Control characters become '?'.
-std::string printable(std::string text);
 
 } // namespace fastrpc::ctl

@@ -1,8 +1,11 @@
 // One list of members per message, walked by both directions: what is written is what is read.
 #include "ipc/control.hpp"
 
+#include "ipc/frame.hpp"
 #include "ipc/pack.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <type_traits>
 
 namespace fastrpc {
@@ -18,8 +21,15 @@ struct Writer {
         for (const T& value : values) (*this)(value);
     }
     template<class T>
+    void operator()(const std::vector<T>& values) {
+        (*this)(static_cast<std::uint32_t>(values.size()));
+        for (const T& value : values) (*this)(value);
+    }
+    template<class T>
     void operator()(const T& value) {
-        if constexpr (std::is_enum_v<T>) {
+        if constexpr (std::is_same_v<T, FileReport>) {
+            members(*this, value);
+        } else if constexpr (std::is_enum_v<T>) {
             (*this)(static_cast<std::underlying_type_t<T>>(value));
         } else if constexpr (sizeof(T) == 1) {
             out.u8(static_cast<std::uint8_t>(value));
@@ -45,8 +55,17 @@ struct Reader {
         for (T& value : values) (*this)(value);
     }
     template<class T>
+    void operator()(std::vector<T>& values) {
+        std::uint32_t count = 0;
+        (*this)(count);
+        // As many as there are bytes for, whatever the count says.
+        while (count-- > 0 && in.ok()) (*this)(values.emplace_back());
+    }
+    template<class T>
     void operator()(T& value) {
-        if constexpr (std::is_enum_v<T>) {
+        if constexpr (std::is_same_v<T, FileReport>) {
+            members(*this, value);
+        } else if constexpr (std::is_enum_v<T>) {
             std::underlying_type_t<T> number{};
             (*this)(number);
             value = static_cast<T>(number);
@@ -62,42 +81,51 @@ struct Reader {
     }
 };
 
+template<class M, class T>
+concept Is = std::is_same_v<std::remove_const_t<M>, T>;
+
 template<class... T>
 void each(auto& walk, T&... members) {
     (walk(members), ...);
 }
 
-void members(auto& walk,
-             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Grant> {
+void members(auto& walk, Is<Grant> auto& m) {
     each(walk, m.rule, m.file, m.line, m.attributes, m.limits.sessions_per_uid, m.limits.lanes, m.limits.mapped_bytes,
          m.limits.buffers, m.limits.deadline_ms, m.trusted);
 }
-void members(auto& walk,
-             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, StartMessage> {
+void members(auto& walk, Is<StartMessage> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.owner_uid, m.label, m.opened_us);
     members(walk, m.grant);
 }
-void members(auto& walk,
-             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Description> {
+void members(auto& walk, Is<Description> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.state, m.generation, m.restarts, m.pid, m.owner_uid, m.label,
          m.opened_us, m.node, m.reason);
     members(walk, m.grant);
     each(walk, m.backend, m.profile, m.capabilities);
 }
-void members(auto& walk,
-             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, Counters> {
+void members(auto& walk, Is<Counters> auto& m) {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
          m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us, m.in_flight);
 }
-void members(auto& walk, auto& m) requires
-    std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, FailedMessage> {
+void members(auto& walk, Is<FailedMessage> auto& m) {
     each(walk, m.kind, m.os_error, m.text);
 }
-void members(auto& walk,
-             auto& m) requires std::is_same_v<std::remove_const_t<std::remove_reference_t<decltype(m)>>, ByeMessage> {
+void members(auto& walk, Is<ByeMessage> auto& m) {
     each(walk, m.reason);
     members(walk, m.counters);
     each(walk, m.lost_contexts);
+}
+void members(auto& walk, Is<PdCommand> auto& m) {
+    each(walk, m.action, m.by);
+}
+void members(auto& walk, Is<FilesRequest> auto& m) {
+    each(walk, m.since);
+}
+void members(auto& walk, Is<FileReport> auto& m) {
+    each(walk, m.sequence, m.name, m.places, m.problem, m.opens, m.refusals, m.bytes_read, m.bytes_written, m.last_us);
+}
+void members(auto& walk, Is<FilesPage> auto& m) {
+    each(walk, m.more, m.reports);
 }
 
 bool known(Domain domain) {
@@ -124,12 +152,31 @@ bool meaningful(const FailedMessage& m) {
 bool meaningful(const ByeMessage&) {
     return true;
 }
+bool meaningful(const PdCommand& m) {
+    return m.action >= PdAction::start && m.action <= PdAction::restart;
+}
+bool meaningful(const FilesRequest&) {
+    return true;
+}
+// Who asks for more with the last sequence must get on.
+bool meaningful(const FilesPage& m) {
+    const bool rises =
+        std::ranges::adjacent_find(m.reports, std::greater_equal(), &FileReport::sequence) == m.reports.end();
+    return rises && (m.reports.empty() ? !m.more : m.reports.front().sequence > 0);
+}
 
 template<class T>
 std::vector<std::byte> pack(const T& message) {
     Writer walk;
     members(walk, message);
     return walk.out.bytes();
+}
+
+// Each scalar stands at a multiple of its size, and a report begins with a 64-bit one.
+std::size_t packed_size(const FileReport& report) {
+    Writer walk;
+    walk(report);
+    return align_up(walk.out.bytes().size(), 8);
 }
 
 template<class T>
@@ -162,6 +209,25 @@ std::string_view to_string(PdState state) noexcept {
     return "unknown";
 }
 
+std::string_view to_string(PdAction action) noexcept {
+    return action == PdAction::start ? "start" : action == PdAction::stop ? "stop" : "restart";
+}
+
+FilesPage first_page(std::vector<FileReport> later) {
+    std::size_t room = max_control_datagram - sizeof(FrameHeader) - align_up(pack(FilesPage{}).size(), 8);
+    FilesPage page;
+    for (FileReport& report : later) {
+        if (page.reports.empty()) // two longest texts fit, so this ends
+            while (packed_size(report) > room && !report.places.empty()) report.places.pop_back();
+        const std::size_t size = packed_size(report);
+        page.more = size > room;
+        if (page.more) break;
+        room -= size;
+        page.reports.push_back(std::move(report));
+    }
+    return page;
+}
+
 std::vector<std::byte> encode(const StartMessage& message) {
     return pack(message);
 }
@@ -175,6 +241,15 @@ std::vector<std::byte> encode(const FailedMessage& message) {
     return pack(message);
 }
 std::vector<std::byte> encode(const ByeMessage& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const PdCommand& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const FilesRequest& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const FilesPage& message) {
     return pack(message);
 }
 
@@ -197,6 +272,18 @@ Result<FailedMessage> decode(std::span<const std::byte> payload) {
 template<>
 Result<ByeMessage> decode(std::span<const std::byte> payload) {
     return unpack<ByeMessage>(payload);
+}
+template<>
+Result<PdCommand> decode(std::span<const std::byte> payload) {
+    return unpack<PdCommand>(payload);
+}
+template<>
+Result<FilesRequest> decode(std::span<const std::byte> payload) {
+    return unpack<FilesRequest>(payload);
+}
+template<>
+Result<FilesPage> decode(std::span<const std::byte> payload) {
+    return unpack<FilesPage>(payload);
 }
 
 } // namespace fastrpc

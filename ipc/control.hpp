@@ -15,12 +15,21 @@
 //   37 query     fastrpcd > host  none             -                                      reply: Counters
 //   38 bye       host > fastrpcd  ByeMessage       -                                      - (the host then ends)
 //   39 terminate fastrpcd > host  the reason       -                                      38 bye
+//   40 command   fastrpcd > host  PdCommand        -                                      reply: empty, accepted; or an
+//                                                                                         error status. 36 tells the
+//                                                                                         rest
+//   41 files     fastrpcd > host  FilesRequest     -                                      reply: FilesPage
+//   42 counters  host > fastrpcd  Counters         -                                      -
+//
+// 42 comes from static hosts when what people watch of it (files and bytes served, files missing) has changed, at most
+// once a second.
 //
 // Bodies are packed by pack.hpp in the order of the members below; the reason of terminate is bare text.
 #pragma once
 
 #include "base/result.hpp"
 #include "ipc/domain.hpp"
+#include "ipc/file_report.hpp"
 #include "ipc/grant.hpp"
 
 #include <array>
@@ -41,6 +50,9 @@ enum class ControlOp : std::uint16_t {
     query = 37,
     bye = 38,
     terminate = 39,
+    command = 40,
+    files = 41,
+    counters = 42,
 };
 
 /// Largest control datagram, header included.
@@ -122,14 +134,44 @@ struct ByeMessage {
     std::uint32_t lost_contexts = 0;
 };
 
+/// What an administrator may want of a static PD. Its host lives on whatever becomes of the PD.
+enum class PdAction : std::uint8_t { start = 1, stop = 2, restart = 3 };
+std::string_view to_string(PdAction action) noexcept;
+
+struct PdCommand {
+    PdAction action = PdAction::start;
+    std::string by; ///< who wants it, for the PD's reason, e.g. "uid 0 (root)"
+    friend bool operator==(const PdCommand&, const PdCommand&) = default;
+};
+
+struct FilesRequest {
+    std::uint64_t since = 0; ///< a FileReport's sequence; 0 = all
+    friend bool operator==(const FilesRequest&, const FilesRequest&) = default;
+};
+
+/// Reports later than asked for, in the order of their news.
+struct FilesPage {
+    bool more = false; ///< ask again with the last sequence
+    std::vector<FileReport> reports;
+    friend bool operator==(const FilesPage&, const FilesPage&) = default;
+};
+
+/// More reports than fit any page.
+inline constexpr std::size_t beyond_one_page = 256;
+/// As many of `later`, which is in order, as fit a datagram. A report that fits none by itself loses its last places.
+FilesPage first_page(std::vector<FileReport> later);
+
 std::vector<std::byte> encode(const StartMessage& message);
 std::vector<std::byte> encode(const Description& message);
 std::vector<std::byte> encode(const Counters& message);
 std::vector<std::byte> encode(const FailedMessage& message);
 std::vector<std::byte> encode(const ByeMessage& message);
+std::vector<std::byte> encode(const PdCommand& message);
+std::vector<std::byte> encode(const FilesRequest& message);
+std::vector<std::byte> encode(const FilesPage& message);
 
-/// Decodes T from a whole payload; ErrorKind::protocol on a short or surplus byte, an unknown enum value or a text over
-/// 4096 bytes.
+/// Decodes T from a whole payload; ErrorKind::protocol on a short or surplus byte, an unknown enum value, a text over
+/// 4096 bytes, or reports out of order.
 template<class T>
 Result<T> decode(std::span<const std::byte> payload);
 template<>
@@ -142,5 +184,11 @@ template<>
 Result<FailedMessage> decode(std::span<const std::byte> payload);
 template<>
 Result<ByeMessage> decode(std::span<const std::byte> payload);
+template<>
+Result<PdCommand> decode(std::span<const std::byte> payload);
+template<>
+Result<FilesRequest> decode(std::span<const std::byte> payload);
+template<>
+Result<FilesPage> decode(std::span<const std::byte> payload);
 
 } // namespace fastrpc

@@ -78,12 +78,23 @@ Status ControlLink::serve(const Frame& frame) {
         if (!reply || cookie_ == 0 || frame.header.cookie != cookie_) break;
         cookie_ = 0;
         delay_ = first_delay;
-        if (frame.header.status != 0) handlers_.rejected(error_of(frame));
+        if (frame.header.status != 0)
+            handlers_.rejected(error_of(frame));
+        else if (handlers_.accepted)
+            handlers_.accepted();
         return {};
     case ControlOp::query: {
         if (reply || !frame.payload.empty()) break;
-        return send(ControlOp::query, encode(handlers_.counters()), frame.header.cookie);
+        return answer(frame, encode(handlers_.counters()));
     }
+    case ControlOp::files: {
+        const Result<FilesRequest> request = decode<FilesRequest>(frame.payload);
+        if (reply || !request) break;
+        return answer(frame, encode(first_page(handlers_.files(request->since))));
+    }
+    case ControlOp::command:
+        if (reply) break;
+        return obey(frame);
     case ControlOp::terminate:
         if (reply) break;
         handlers_.terminate(printable({reinterpret_cast<const char*>(frame.payload.data()), frame.payload.size()}));
@@ -94,16 +105,37 @@ Status ControlLink::serve(const Frame& frame) {
     return fail(ErrorKind::protocol, fmt::format("fastrpcd sent opcode {}", frame.header.opcode));
 }
 
+Status ControlLink::obey(const Frame& frame) {
+    Result<PdCommand> command = decode<PdCommand>(frame.payload);
+    if (!command) return std::unexpected(command.error());
+    command->by = printable(command->by);
+    const Status obeyed =
+        handlers_.command
+            ? handlers_.command(*command)
+            : fail(ErrorKind::unsupported, fmt::format("a session's PD has no {}: it lives as long as its session",
+                                                       to_string(command->action)));
+    return obeyed ? answer(frame) : send_error(socket_.get(), frame.header, obeyed.error());
+}
+
+Status ControlLink::answer(const Frame& request, std::span<const std::byte> payload) {
+    FrameHeader header = request.header;
+    header.flags = frame_reply;
+    return send_frame(socket_.get(), header, payload);
+}
+
 Status ControlLink::send(ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie) {
     FrameHeader header;
     header.opcode = static_cast<std::uint16_t>(op);
     header.cookie = cookie;
-    if (op == ControlOp::query) header.flags = frame_reply;
     return send_frame(socket_.get(), header, payload);
 }
 
 void ControlLink::send_state() {
     if (socket_ && !send(ControlOp::state, encode(handlers_.describe()))) broken();
+}
+
+void ControlLink::send_counters() {
+    if (socket_ && !send(ControlOp::counters, encode(handlers_.counters()))) broken();
 }
 
 void ControlLink::send_bye(const ByeMessage& bye) {

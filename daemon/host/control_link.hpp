@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace fastrpc::daemon {
 
@@ -26,6 +27,11 @@ public:
         std::function<Counters()> counters;
         std::function<void(std::string)> terminate; ///< fastrpcd wants an end, with its reason
         std::function<void(Error)> rejected;        ///< fastrpcd does not want to know this host: end
+        /// Reports later than a sequence, in order; up to beyond_one_page of them.
+        std::function<std::vector<FileReport>(std::uint64_t since)> files;
+        /// Obeys, or says why not; without it every command is refused. What becomes of it is told by states.
+        std::function<Status(const PdCommand&)> command = {};
+        std::function<void()> accepted = {}; ///< fastrpcd knows this host again
     };
 
     /// `path` is the control socket to connect to after a break.
@@ -38,6 +44,8 @@ public:
 
     /// Reports a transition, if there is a connection; else the next description will.
     void send_state();
+    /// Pushes the counters, if there is a connection.
+    void send_counters();
     /// The last word. Afterwards the link is closed for good.
     void send_bye(const ByeMessage& bye);
 
@@ -48,7 +56,9 @@ private:
     void on_input();
     /// An error breaks the connection.
     Status serve(const Frame& frame);
+    Status obey(const Frame& frame);
     Status send(ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie = 0);
+    Status answer(const Frame& request, std::span<const std::byte> payload = {});
 
     std::string path_;
     Handlers handlers_;

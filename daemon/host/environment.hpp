@@ -39,6 +39,8 @@ struct HostEnvironment {
     std::chrono::milliseconds end_limit{2000};
     /// The same after SIGTERM, which must end the process within a second.
     std::chrono::milliseconds signal_limit{800};
+    /// Between two pushes of counters.
+    std::chrono::milliseconds news_pause{1000};
 };
 
 } // namespace fastrpc::daemon

@@ -264,7 +264,8 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
             },
             [finish](Error error) {
                 finish({ErrorKind::lost, "fastrpcd does not accept the session: " + error.text, false});
-            }});
+            },
+            [&session](std::uint64_t since) { return session.reverse.files.since(since, beyond_one_page); }});
     session.link->adopt(std::move(connection));
     if (session.nodes) {
         session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });

@@ -2,12 +2,14 @@
 #include "base/log.hpp"
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/hosts.hpp"
+#include "daemon/host/news_pacer.hpp"
 #include "daemon/host/node_watch.hpp"
 #include "daemon/host/pd_tree.hpp"
 #include "daemon/host/static_run.hpp"
 #include "discovery/machine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <expected>
 #include <fmt/core.h>
@@ -39,7 +41,16 @@ public:
         link_(loop_, environment.control_path,
               {[this] { return describe(); }, [this] { return counters(); },
                [this](std::string reason) { stop("fastrpcd stopped the PD: " + reason, false); },
-               [this](Error error) { stop("fastrpcd does not accept the PD: " + error.text, false); }}) {}
+               [this](Error error) { stop("fastrpcd does not accept the PD: " + error.text, false); },
+               [this](std::uint64_t since) { return stats_.files.since(since, beyond_one_page); },
+               [this](const PdCommand& command) { return obey(command); },
+               [this] {
+                   told_ = {};
+                   news_.news();
+               }}),
+        overdue_(loop_, [this] { on_overdue(); }), news_(loop_, environment.news_pause, [this] { return tell(); }) {
+        stats_.files.set_observer([this] { news_.news(); });
+    }
 
     [[nodiscard]] HostExit exit_code() const noexcept { return exit_; }
 
@@ -101,6 +112,15 @@ private:
         return counters;
     }
 
+    /// Pushes the counters, if what people watch of them has changed.
+    bool tell() {
+        const Counters now = counters();
+        Watched watched{now.files_served, now.bytes_served, now.files_missing};
+        if (watched == std::exchange(told_, watched)) return false;
+        link_.send_counters();
+        return true;
+    }
+
     void move_to(PdState state, std::string node, std::string reason) {
         if (state == state_ && node == node_ && reason == reason_) return;
         state_ = state;
@@ -138,9 +158,61 @@ private:
         }
     }
 
+    [[nodiscard]] bool under_way() const { return run_ && !run_->state().over(); }
+
+    /// An administrator's will. The process lives on without a PD, so that a start needs no launcher.
+    Status obey(const PdCommand& command) {
+        const bool stops = command.action == PdAction::stop;
+        if (!under_way()) {
+            order_.reset();
+            overdue_.cancel();
+            retry_.cancel();
+            if (stops)
+                rest(command.by);
+            else
+                start_for(command.by);
+            return {};
+        }
+        if (order_ && order_->overdue)
+            return fail(ErrorKind::timeout,
+                        reason_ + "; restart the DSP, or the PD's host, which costs the DSP call contexts");
+        if (!order_ && command.action == PdAction::start) return {};
+        const bool first = !order_;
+        order_ = Order{command.by, !stops};
+        if (!first) return {};
+        run_->order_stop();
+        overdue_.set(environment_.end_limit);
+        move_to(state_, node_, fmt::format("ending, to be {} for {}", stops ? "stopped" : "restarted", command.by));
+        return {};
+    }
+
+    void rest(const std::string& by) {
+        run_.reset();
+        facts_ = {};
+        if (state_ != PdState::stopped) move_to(PdState::stopped, {}, "stopped by " + by);
+    }
+    void start_for(const std::string& by) {
+        delay_ = setup_.definition.restart.first;
+        facts_ = {};
+        move_to(PdState::attaching, {}, "started by " + by);
+        start(true);
+    }
+    void on_ordered_end() {
+        overdue_.cancel();
+        const Order order = *std::exchange(order_, std::nullopt);
+        return order.again ? start_for(order.by) : rest(order.by);
+    }
+    void on_overdue() {
+        order_->overdue = true;
+        move_to(state_, node_,
+                fmt::format("the DSP has not ended the PD within {} ms, as {} asked", environment_.end_limit.count(),
+                            order_->by));
+    }
+
     void on_change() {
         if (!run_) return;
         const StaticRun::State now = run_->state();
+        if (order_ && now.over()) return on_ordered_end();
         switch (now.phase) {
         case StaticRun::Phase::attaching:
             return;
@@ -235,6 +307,17 @@ private:
     bool confined_ = false;
     bool by_signal_ = false;
     HostExit exit_ = HostExit::ended;
+    /// What an administrator wants of a run that has not ended yet.
+    struct Order {
+        std::string by;
+        bool again = false;   ///< start anew after it
+        bool overdue = false; ///< the DSP keeps it
+    };
+    std::optional<Order> order_;
+    Loop::Timer overdue_;
+    using Watched = std::array<std::uint64_t, 3>;
+    Watched told_{};
+    NewsPacer news_;
     std::unique_ptr<StaticRun> run_;
     std::optional<NodeWatch> watch_;
 };

@@ -111,6 +111,7 @@ StaticRun::State StaticRun::serve(Device& device) {
                       status ? "attached and serving"
                              : "serving, but not for stray reverse calls: " + status.error().text,
                       device.facts()};
+            send_order(); // one that came before there was anybody to obey it
             moved_.notify_all();
             changed_();
         });
@@ -130,15 +131,21 @@ std::uint32_t StaticRun::lost_contexts() {
     return ender_ && !ender_->finished_by(std::chrono::steady_clock::now()) ? 2 : 1;
 }
 
+void StaticRun::send_order() {
+    if (up_ && ordered_ && !ender_) ender_ = std::make_unique<Ender>(*device_);
+}
+
+void StaticRun::order_stop() {
+    const std::scoped_lock lock(mutex_);
+    ordered_ = true;
+    send_order();
+}
+
 bool StaticRun::stop_by(std::chrono::steady_clock::time_point limit) {
+    order_stop();
     std::unique_lock lock(mutex_);
-    moved_.wait_until(lock, limit, [this] { return up_ || state_.over(); });
-    if (state_.over()) return true;
-    if (!up_) return false;
-    ender_ = std::make_unique<Ender>(*device_);
-    if (!moved_.wait_until(lock, limit, [this] { return state_.over(); })) return false;
-    lock.unlock();
-    return ender_->finished_by(limit); // a DSP may let the listener go and never answer the order
+    // Over comes after the ender's end: a DSP may let the listener go and never answer the order.
+    return moved_.wait_until(lock, limit, [this] { return state_.over(); });
 }
 
 } // namespace fastrpc::daemon

@@ -51,7 +51,9 @@ public:
     StaticRun& operator=(const StaticRun&) = delete;
 
     [[nodiscard]] State state() const;
-    /// Asks the DSP to end our PD and waits until `limit`; false when it did not end.
+    /// Asks the DSP to end our PD, as soon as it is up; does not wait.
+    void order_stop();
+    /// The same, and waits until `limit`; false when it did not end.
     bool stop_by(std::chrono::steady_clock::time_point limit);
     /// The node is gone: a round of Device::interrupt_waiters().
     bool interrupt();
@@ -63,6 +65,7 @@ private:
     State live();
     State serve(Device& device);
     void set(State state);
+    void send_order(); ///< with the mutex held
 
     const StaticSetup& setup_;
     Domain domain_ = setup_.definition.domain;
@@ -75,7 +78,8 @@ private:
     std::condition_variable moved_;
     State state_;
     std::unique_ptr<Device> device_;
-    bool up_ = false; ///< the listener serves on device_
+    bool up_ = false;      ///< the listener serves on device_
+    bool ordered_ = false; ///< to stop
     std::unique_ptr<Ender> ender_;
     std::thread thread_;
 };

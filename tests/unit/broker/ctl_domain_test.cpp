@@ -1,8 +1,7 @@
 // fastrpcctl domain and monitor against a real fastrpcd on a machine of files.
-#include "tests/unit/broker/private_system.hpp"
+#include "tests/unit/broker/ctl_process.hpp"
 
 #include <csignal>
-#include <fcntl.h>
 #include <future>
 
 using namespace fastrpc;
@@ -14,39 +13,17 @@ bool has(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
-// fastrpcctl monitor, line by line.
-class Watching {
+class Watching : public CtlProcess {
 public:
-    Watching(PrivateSystem& system, std::vector<std::string> arguments) {
-        auto [out_end, out_start] = pipe();
-        auto [error_end, error_start] = pipe();
-        output_ = std::move(out_end);
-        errors_ = std::move(error_end);
-        arguments.insert(arguments.begin(), "monitor");
-        child_ = system.start_ctl(std::move(arguments), out_start.get(), error_start.get());
-        out_start.reset();
-        error_start.reset();
-        listening = line(errors_.get());
-    }
-    std::string next() { return line(output_.get()); }
-    json next_json() { return json::parse(next(), nullptr, false); }
-    [[nodiscard]] Child& child() { return *child_; }
+    Watching(PrivateSystem& system, std::vector<std::string> arguments) :
+        CtlProcess(system, with_monitor(std::move(arguments))), listening(next_error()) {}
     std::string listening;
 
 private:
-    static std::pair<UniqueFd, UniqueFd> pipe() {
-        std::array<int, 2> ends{};
-        if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
-        return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+    static std::vector<std::string> with_monitor(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), "monitor");
+        return arguments;
     }
-    // Without its end; what came so far after 10 s or at the end of the output.
-    static std::string line(int fd) {
-        std::string text;
-        for (char c = 0; readable(fd) && ::read(fd, &c, 1) == 1 && c != '\n';) text += c;
-        return text;
-    }
-    UniqueFd output_, errors_;
-    std::unique_ptr<Child> child_;
 };
 
 } // namespace

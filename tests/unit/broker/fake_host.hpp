@@ -107,6 +107,22 @@ struct FakeHost {
         return frame && frame->header.opcode == static_cast<std::uint16_t>(ControlOp::query) &&
                send(ControlOp::query, encode(counters), frame->header.cookie, true);
     }
+    /// Waits for a question of files and answers it; gives what it was asked to be later than.
+    std::optional<std::uint64_t> answer_files(const FilesPage& page) {
+        const auto frame = receive();
+        if (!frame || frame->header.opcode != static_cast<std::uint16_t>(ControlOp::files)) return std::nullopt;
+        const auto request = decode<FilesRequest>(frame->payload);
+        if (!request || !send(ControlOp::files, encode(page), frame->header.cookie, true)) return std::nullopt;
+        return request->since;
+    }
+    /// Waits for a command and accepts it.
+    std::optional<PdCommand> accept_command() {
+        const auto frame = receive();
+        if (!frame || frame->header.opcode != static_cast<std::uint16_t>(ControlOp::command)) return std::nullopt;
+        const auto command = decode<PdCommand>(frame->payload);
+        if (!command || !send(ControlOp::command, {}, frame->header.cookie, true)) return std::nullopt;
+        return *command;
+    }
     /// The status of the answer to its description; nothing when the connection ended instead.
     std::optional<std::uint32_t> described(const Description& description) {
         if (!say(ControlOp::describe, description, 77)) return std::nullopt;

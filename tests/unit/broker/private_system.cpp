@@ -292,6 +292,13 @@ Outcome PrivateSystem::ctl(std::vector<std::string> arguments) {
     return run(std::move(arguments));
 }
 
+Outcome PrivateSystem::ctl_as(uid_t uid, std::vector<std::string> arguments) {
+    const std::vector<std::string> as{"/usr/bin/setpriv", "--clear-groups", "--reuid=" + std::to_string(uid),
+                                      FASTRPCCTL_PROGRAM};
+    arguments.insert(arguments.begin(), as.begin(), as.end());
+    return run(std::move(arguments));
+}
+
 std::unique_ptr<Child> PrivateSystem::start_ctl(std::vector<std::string> arguments, int output, int errors) {
     arguments.insert(arguments.begin(), FASTRPCCTL_PROGRAM);
     return std::make_unique<Child>(std::move(arguments),

@@ -102,6 +102,8 @@ public:
     /// Runs another one, which must end by itself.
     Outcome second_fastrpcd();
     Outcome ctl(std::vector<std::string> arguments);
+    /// The same as another user.
+    Outcome ctl_as(uid_t uid, std::vector<std::string> arguments);
     /// fastrpcctl that runs on, with these for its output.
     std::unique_ptr<Child> start_ctl(std::vector<std::string> arguments, int output, int errors);
 

@@ -20,6 +20,9 @@ struct Recorder final : RegistryObserver {
     }
     void pd_added(const ProtectionDomain& pd) override { note("pd+ " + std::string(to_string(pd.about.kind))); }
     void pd_changed(const ProtectionDomain& pd) override { note("pd " + std::string(to_string(pd.about.state))); }
+    void pd_counted(const ProtectionDomain& pd) override {
+        note(fmt::format("files {}", pd.link->counters().files_served));
+    }
     void session_added(const Session&) override { note("session+"); }
     void session_changed(const Session& s) override { note("session " + std::string(s.state())); }
     void session_lost(const Session&, const std::string& reason) override { note("lost: " + reason); }

@@ -1,6 +1,7 @@
 #include "fake_dsp.hpp"
 
 #include "ipc/aee.hpp"
+#include "ipc/blob.hpp"
 #include "ipc/pack.hpp"
 
 #include <cstring>
@@ -126,10 +127,38 @@ void FakeDsp::wait_for_hanging(int count) {
     changed_.wait(lock, [&] { return hanging_ >= count; });
 }
 
-CallResult FakeDsp::park() {
+CallResult FakeDsp::park(std::span<const Argument> arguments) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return dead_; });
-    return death_;
+    changed_.wait(lock, [&] { return dead_ || !reverse_.empty(); });
+    if (dead_) return death_;
+    const Reverse call = std::move(reverse_.front());
+    reverse_.pop_front();
+    const auto size = static_cast<std::uint32_t>(call.blob.size());
+    put(arguments[2], Packer().u32(1).u32(call.handle).u32(call.scalars).u32(size).bytes());
+    put(arguments[3], call.blob);
+    return {};
+}
+
+void FakeDsp::open_file(std::string_view name) {
+    const auto text = [](std::string_view value) {
+        const auto bytes = std::as_bytes(std::span(value));
+        std::vector<std::byte> result(bytes.begin(), bytes.end());
+        result.push_back(std::byte{0});
+        return result;
+    };
+    const auto request = [](const std::vector<std::vector<std::byte>>& inputs,
+                            std::initializer_list<std::uint32_t> rooms) {
+        const std::vector<std::span<const std::byte>> views(inputs.begin(), inputs.end());
+        return encode_request(views, std::vector(rooms));
+    };
+    const auto length = static_cast<std::uint32_t>(name.size() + 1);
+    const std::scoped_lock lock(mutex_);
+    // Its host gives apps_std out as handle 1.
+    reverse_.push_back(
+        {0, Scalars::make(0, 2, 2).word, request({Packer().u32(9).u32(0).bytes(), text("apps_std")}, {8, 0})});
+    reverse_.push_back(
+        {1, Scalars::make(0, 3, 1).word, request({Packer().u32(length).u32(2).bytes(), text(name), text("r")}, {4})});
+    changed_.notify_all();
 }
 
 CallResult FakeDsp::open_module(std::span<const Argument> arguments) {
@@ -172,7 +201,7 @@ CallResult FakeDsp::invoke(std::uint32_t handle, Scalars scalars, std::span<cons
 // Modern firmware: listener on handle 7, remotectl on 8, process control on 4 (USERSPACE 4.1).
 CallResult FakeDsp::dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) {
     if (handle == 7 && scalars.method() == 5) return listener_up;
-    if (handle == 7 && scalars.method() == 6) return park();
+    if (handle == 7 && scalars.method() == 6) return park(arguments);
     if (handle == 8 && scalars.method() == 2) return open_module(arguments);
     if (handle == 8 && scalars.method() == 3) {
         put(arguments[1], Packer().i32(0).bytes());

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -73,6 +74,8 @@ public:
     /// Blocks the calling method until the PD dies or release().
     CallResult hang();
     void release();
+    /// The PD asks its host for a file, through a reverse call.
+    void open_file(std::string_view name);
     /// Comes to life again (a static PD after a restart).
     void revive();
     /// Methods that are in hang() now.
@@ -86,7 +89,7 @@ private:
     friend class FakeDevice;
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments);
     CallResult dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments);
-    CallResult park();
+    CallResult park(std::span<const Argument> arguments);
     CallResult open_module(std::span<const Argument> arguments);
 
     std::mutex mutex_;
@@ -97,6 +100,12 @@ private:
     int hanging_ = 0;
     int inside_ = 0; ///< threads
     int releases_ = 0;
+    struct Reverse {
+        std::uint32_t handle;
+        std::uint32_t scalars;
+        std::vector<std::byte> blob;
+    };
+    std::deque<Reverse> reverse_; ///< calls that the listener gets next
     std::uint32_t next_handle_ = first_handle;
 };
 

@@ -378,3 +378,16 @@ TEST_F(Session, many_lanes_at_once_get_their_own_answers) {
     for (std::thread& client : clients) client.join();
     EXPECT_EQ(usage().calls, 4000U);
 }
+
+TEST_F(Session, tells_fastrpcd_its_files_and_refuses_commands) {
+    start_ready();
+    const Result<Frame> files = control->ask(static_cast<std::uint16_t>(ControlOp::files), encode(FilesRequest{}));
+    ASSERT_TRUE(files) << files.error().text;
+    EXPECT_EQ(decode<FilesPage>(files->payload), FilesPage{});
+    for (const PdAction action : {PdAction::start, PdAction::stop, PdAction::restart}) {
+        const Result<Frame> refused =
+            control->ask(static_cast<std::uint16_t>(ControlOp::command), encode(PdCommand{action, "uid 0"}));
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
+    }
+}

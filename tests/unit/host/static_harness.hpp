@@ -4,6 +4,7 @@
 #include "session_harness.hpp"
 
 #include <atomic>
+#include <deque>
 #include <mutex>
 
 namespace fastrpc::daemon {
@@ -49,6 +50,11 @@ protected:
     }
     /// The next transition.
     Description next() {
+        if (!early.empty()) {
+            const Description description = early.front();
+            early.pop_front();
+            return description;
+        }
         const Result<Frame> frame = control->receive();
         EXPECT_TRUE(frame) << frame.error().text;
         if (!frame) return {};
@@ -61,6 +67,18 @@ protected:
         for (;;) {
             Description description = next();
             if (description.state == state || testing::Test::HasFailure()) return description;
+        }
+    }
+    /// The status and text of the answer to a command; it comes before or after the states that it causes.
+    Error command(PdAction action, const std::string& by = "uid 0 (root)") {
+        control->send(static_cast<std::uint16_t>(ControlOp::command), encode(PdCommand{action, by}));
+        for (;;) {
+            const Result<Frame> frame = control->receive();
+            EXPECT_TRUE(frame) << frame.error().text;
+            if (!frame) return frame.error();
+            if (frame->header.opcode == static_cast<std::uint16_t>(ControlOp::command))
+                return frame->header.status == 0 ? Error{ErrorKind::none, 0, {}} : error_of(*frame);
+            early.push_back(decode<Description>(frame->payload).value_or(Description{}));
         }
     }
     /// fastrpcd's word to end.
@@ -88,6 +106,7 @@ protected:
     }
 
     FakeDsp dsp;
+    std::deque<Description> early; ///< transitions that came before the answer to a command
     std::atomic<bool> away = false;
     std::optional<Error> refusal; ///< of opening; written while the host waits
     std::atomic<int> opens = 0;

@@ -50,6 +50,17 @@ Description static_description() {
 Counters counters() {
     return {1, 2, 3, 4, 5, 6, 7, "libmissing.so", 8, 9, 10, 11, 12};
 }
+FileReport report(std::uint64_t sequence, std::size_t places = 2, std::size_t place_bytes = 10) {
+    return {sequence,
+            "lib" + std::to_string(sequence) + ".so",
+            std::vector(places, std::string(place_bytes, '/')),
+            "not found",
+            1,
+            2,
+            3,
+            4,
+            5};
+}
 
 template<class T>
 bool same(const T& a, const T& b) {
@@ -89,6 +100,10 @@ TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(FailedMessage{ErrorKind::dsp, -5, "the DSP refused"});
     expect_exact(ByeMessage{"the client closed its end", counters(), 7});
     expect_exact(ByeMessage{});
+    expect_exact(PdCommand{PdAction::restart, "uid 0 (root)"});
+    expect_exact(FilesRequest{0x1122334455667788});
+    expect_exact(FilesPage{true, {report(1), report(7, 0), report(9, 3, 1)}});
+    expect_exact(FilesPage{});
 }
 
 TEST(Control, every_domain_kind_and_state_survives) {
@@ -127,6 +142,8 @@ TEST(Control, values_outside_their_enums_are_refused) {
         d.state = static_cast<PdState>(bad);
         EXPECT_FALSE(decode<Description>(encode(d))) << bad;
     }
+    for (const int bad : {0, 4, 255})
+        EXPECT_FALSE(decode<PdCommand>(encode(PdCommand{static_cast<PdAction>(bad), ""})));
     for (const int bad : {0, 14, 65535})
         EXPECT_FALSE(decode<FailedMessage>(encode(FailedMessage{static_cast<ErrorKind>(bad), 0, "x"}))) << bad;
 }
@@ -159,10 +176,52 @@ TEST(Control, a_long_text_is_cut_by_the_writer_and_refused_by_the_reader) {
     EXPECT_FALSE(decode<FailedMessage>(payload));
 }
 
+TEST(Control, a_page_of_files_holds_as_many_as_fit_and_asks_on_for_the_rest) {
+    std::vector<FileReport> all;
+    for (std::uint64_t i = 1; i <= 3 * beyond_one_page; ++i) all.push_back(report(i, i % 5, i % 40));
+    std::vector<FileReport> got;
+    for (bool more = true; more;) {
+        const FilesPage page = first_page({all.begin() + static_cast<std::ptrdiff_t>(got.size()), all.end()});
+        ASSERT_FALSE(page.reports.empty());
+        ASSERT_LT(page.reports.size(), beyond_one_page);
+        ASSERT_LE(encode(page).size() + sizeof(FrameHeader), max_control_datagram);
+        got.insert(got.end(), page.reports.begin(), page.reports.end());
+        more = page.more;
+        ASSERT_EQ(more, got.size() < all.size());
+    }
+    EXPECT_EQ(got, all);
+    EXPECT_EQ(first_page({}), FilesPage{});
+}
+
+TEST(Control, a_report_with_too_many_places_loses_some_of_them_and_is_sent_all_the_same) {
+    const FilesPage page = first_page({report(1, 32, 4096), report(2, 32, 4096)});
+    ASSERT_EQ(page.reports.size(), 1U);
+    EXPECT_TRUE(page.more);
+    EXPECT_EQ(page.reports[0].places.size(), 3U);
+    EXPECT_LE(encode(page).size() + sizeof(FrameHeader), max_control_datagram);
+    FileReport longest = report(3, 1, 5000);
+    longest.name = longest.problem = std::string(5000, 'x');
+    EXPECT_LE(encode(first_page({longest})).size() + sizeof(FrameHeader), max_control_datagram);
+}
+
+TEST(Control, reports_out_of_order_or_an_empty_page_that_asks_on_are_refused) {
+    for (const FilesPage& bad : {FilesPage{true, {}}, FilesPage{false, {report(0)}},
+                                 FilesPage{false, {report(2), report(2)}}, FilesPage{false, {report(2), report(1)}}})
+        EXPECT_FALSE(decode<FilesPage>(encode(bad)));
+    Bytes payload = encode(FilesPage{false, {report(1)}}); // a count beyond its bytes
+    payload[4] = payload[5] = payload[6] = payload[7] = std::byte{0xFF};
+    EXPECT_FALSE(decode<FilesPage>(payload));
+}
+
 TEST(Control, random_garbage_is_refused_or_meaningful) {
     std::mt19937 random(23);
-    const std::vector<Bytes> seeds{encode(start()), encode(description()), encode(counters()),
-                                   encode(FailedMessage{ErrorKind::dsp, 1, "x"}), encode(ByeMessage{"x", counters()})};
+    const std::vector<Bytes> seeds{encode(start()),
+                                   encode(description()),
+                                   encode(counters()),
+                                   encode(FailedMessage{ErrorKind::dsp, 1, "x"}),
+                                   encode(ByeMessage{"x", counters()}),
+                                   encode(PdCommand{PdAction::stop, "x"}),
+                                   encode(FilesPage{true, {report(1)}})};
     for (int round = 0; round < 100000; ++round) {
         Bytes bytes;
         if (round % 2 == 0) {
@@ -185,5 +244,11 @@ TEST(Control, random_garbage_is_refused_or_meaningful) {
         }
         static_cast<void>(decode<Counters>(bytes));
         static_cast<void>(decode<ByeMessage>(bytes));
+        if (const auto m = decode<PdCommand>(bytes)) {
+            ASSERT_NE(to_string(m->action), "");
+        }
+        if (const auto m = decode<FilesPage>(bytes)) {
+            ASSERT_FALSE(m->more && m->reports.empty());
+        }
     }
 }
