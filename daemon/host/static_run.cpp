@@ -99,7 +99,11 @@ StaticRun::State StaticRun::serve(Device& device) {
     FileTree tree(domain_);
     if (const Status status = add_directories(tree, environment_.dsp_directories); !status)
         return {Phase::ended, device.node(), status.error().text, {}};
-    ReverseServer server(device, std::move(tree), stats_, {}, AppsMem::default_cap);
+    // Without a heap there are no shared buffers; the PD's own heap grows all the same.
+    const Result<std::unique_ptr<Heap>> heap = environment_.open_heap();
+    MemoryBudget budget(AppsMem::static_cap);
+    ReverseServer server(device, std::move(tree), stats_, {},
+                         {&budget, heap ? heap->get() : nullptr, kind_ == PdKind::audio});
     // Registering needs a listener that serves, so it can't be done on this thread.
     std::thread registration;
     const ListenerEnd end = server.run([&] {

@@ -17,11 +17,10 @@ namespace fastrpc::daemon {
 
 class ReverseServer {
 public:
-    /// `device` and `stats` must outlive the server. `environment` is what getenv answers the DSP with.
-    /// `heap_cap`: bytes of heap that the PD may ask for; 0, for PDs whose memory a grant limits: it is told that there
-    /// is no apps_mem.
+    /// `device`, `stats` and what `memory` points to must outlive the server. `environment` is what getenv answers the
+    /// DSP with. Without a `memory.budget` the DSP is told that there is no apps_mem.
     ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment = {},
-                  std::uint64_t heap_cap = 0);
+                  PdMemory memory = {});
 
     /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this
     /// thread when init2 succeeded: from then on modules can be opened from other threads.

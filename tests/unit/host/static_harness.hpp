@@ -18,6 +18,7 @@ protected:
             dsp.revive();
             return dsp.open();
         };
+        environment.open_heap = []() -> Result<std::unique_ptr<Heap>> { return std::make_unique<FakeHeap>(); };
         environment.keep_init_privilege = [this]() -> Result<bool> { return has_privilege; };
         environment.drop_privileges = [this]() -> Status {
             ++drops;
