@@ -4,9 +4,9 @@
 
 namespace fastrpc::daemon {
 
-ListenerThread::ListenerThread(Device& device, FileTree tree, ReverseStats& stats, PdMemory memory,
+ListenerThread::ListenerThread(Device& device, FileTree tree, ReverseStats& stats, PdMemory memory, DspLog& log,
                                std::function<void()> on_ended) :
-    server_(device, std::move(tree), stats, {}, memory),
+    server_(device, std::move(tree), stats, {}, memory, &log),
     on_ended_(std::move(on_ended)) {
     thread_ = std::thread([this] {
         ::pthread_setname_np(::pthread_self(), "listener");

@@ -37,6 +37,7 @@ constexpr auto leave_patience = 300ms;
 struct Session {
     StartMessage start;
     std::optional<MemoryBudget> budget;
+    std::optional<DspLog> log;
     std::unique_ptr<Heap> heap;
     std::optional<Shell> shell;
     std::unique_ptr<Device> device;
@@ -202,9 +203,12 @@ Status bring_up(Session& session, Frame& frame, const HostEnvironment& environme
         session.loop.stop();
     });
     session.budget.emplace(session.start.grant.limits.mapped_bytes);
+    session.log.emplace(std::vector{domain_field(session.start),
+                                    log::Field{"FASTRPC_PD", std::string(to_string(session.start.kind))},
+                                    session_field(session.start)});
     session.listener = std::make_unique<ListenerThread>(*session.device, std::move(*tree), session.reverse,
                                                         PdMemory{&*session.budget, session.heap.get(), false},
-                                                        [&session] { session.listener_ended->wake(); });
+                                                        *session.log, [&session] { session.listener_ended->wake(); });
     if (Status status = session.listener->wait_up(listener_patience); !status) return status;
     return environment.enter_sandbox(false);
 }
