@@ -17,8 +17,6 @@ constexpr std::uint32_t audio_heap_bytes = 3U << 20;
 
 // For the DSP to end its log in order; then its process ends all the same.
 constexpr std::chrono::milliseconds log_patience{200};
-// Until a reader of the log that does not come back is given up.
-constexpr std::chrono::seconds stuck_after{3};
 
 // USERSPACE 7.3.
 bool has_log(Domain domain, PdKind kind) {
@@ -151,7 +149,7 @@ void StaticRun::end_log(const Device& device, const ListenerEnd& end) {
         if (end.cause != ListenerEnd::Cause::device_gone && !log_ender_)
             log_ender_ = std::make_unique<Ender>([this] { log_->stop(); });
     }
-    if (!log_->ended_by(std::chrono::steady_clock::now() + stuck_after)) {
+    if (!log_->ended_by(std::chrono::steady_clock::now() + environment_.end_limit)) {
         // The node can't be opened again as long as a call is inside, so a new process has to.
         State stuck{Phase::running, device.node(),
                     "the PD ended (" + end.text + "), but not the call that waits for its log", device.facts()};

@@ -1,6 +1,7 @@
 #include "fake_dsp.hpp"
 
 #include "ipc/aee.hpp"
+#include "ipc/blob.hpp"
 #include "ipc/pack.hpp"
 
 #include <cstring>
@@ -67,6 +68,10 @@ public:
         --dsp_.mapped;
         return {};
     }
+    Result<std::uint64_t> share(std::uint32_t, std::uint64_t, ShareMode) override { return 0xD0000000; }
+    Status unshare(std::uint32_t) override { return {}; }
+    Result<std::uint64_t> grow_heap(std::uint64_t, DspHeap) override { return 0xE0000000; }
+    Status shrink_heap(std::uint64_t, std::uint64_t) override { return {}; }
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
         return dsp_.invoke(handle, scalars, arguments);
     }
@@ -119,6 +124,7 @@ void FakeDsp::release() {
 void FakeDsp::revive() {
     const std::scoped_lock lock(mutex_);
     dead_ = false;
+    log_over_ = false;
 }
 
 void FakeDsp::wait_for_hanging(int count) {
@@ -126,10 +132,79 @@ void FakeDsp::wait_for_hanging(int count) {
     changed_.wait(lock, [&] { return hanging_ >= count; });
 }
 
-CallResult FakeDsp::park() {
+// next2: what came with it answers the reverse call before, and the next one goes with its return.
+CallResult FakeDsp::park(std::span<const Argument> arguments) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return dead_; });
-    return death_;
+    if (reverse_ && reverse_->taken) {
+        const auto* prim = static_cast<const std::byte*>(arguments[0].data);
+        Unpacker in(std::span(prim, arguments[0].length));
+        in.u32();
+        Answer answer{in.i32(), {}};
+        const auto* reply = static_cast<const std::byte*>(arguments[1].data);
+        if (arguments[1].length > 0) answer.reply.assign(reply, reply + arguments[1].length);
+        reverse_.reset();
+        answer_ = std::move(answer);
+        changed_.notify_all();
+    }
+    changed_.wait(lock, [&] { return dead_ || reverse_; });
+    if (dead_) return death_;
+    reverse_->taken = true;
+    put(arguments[2], Packer()
+                          .u32(1)
+                          .u32(reverse_->handle)
+                          .u32(reverse_->scalars.word)
+                          .u32(static_cast<std::uint32_t>(reverse_->blob.size()))
+                          .bytes());
+    put(arguments[3], reverse_->blob);
+    return {};
+}
+
+FakeDsp::Answer FakeDsp::reverse(std::uint32_t handle, Scalars scalars, std::span<const std::byte> blob) {
+    const std::scoped_lock one_at_a_time(reversing_);
+    std::unique_lock lock(mutex_);
+    reverse_ = Reverse{handle, scalars, {blob.begin(), blob.end()}, false};
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return dead_ || answer_; });
+    reverse_.reset();
+    return std::exchange(answer_, std::nullopt).value_or(Answer{});
+}
+
+FakeDsp::Answer FakeDsp::ask_for_memory(std::uint32_t flags, std::uint64_t length) {
+    const auto ask = [&](std::uint32_t handle, unsigned number, std::vector<std::vector<std::byte>> inputs,
+                         std::vector<std::uint32_t> capacities) {
+        const std::vector<std::span<const std::byte>> views(inputs.begin(), inputs.end());
+        return reverse(
+            handle,
+            Scalars::make(number, static_cast<unsigned>(inputs.size()), static_cast<unsigned>(capacities.size())),
+            encode_request(views, capacities));
+    };
+    const std::string_view name("apps_mem\0", 9);
+    const auto bytes = std::as_bytes(std::span(name));
+    const Answer opened = ask(0, 0, {Packer().u32(9).u32(0).bytes(), {bytes.begin(), bytes.end()}}, {8, 0});
+    if (opened.result != 0) return opened;
+    const std::uint32_t handle = Unpacker(std::span(opened.reply).subspan(8)).u32();
+    return ask(handle, 2, {Packer().i32(25).u32(0).u32(flags).u32(0).u64(0).u64(length).bytes()}, {16});
+}
+
+CallResult FakeDsp::log(unsigned called, std::span<const Argument> arguments) {
+    constexpr unsigned deinit = 3, init3 = 4;
+    if (!has_log) return {aee::on_dsp(aee::no_such_mod), 0};
+    if (called == init3) {
+        const Answer memory = ask_for_memory(0, 0x40000);
+        if (memory.result != 0) return {aee::on_dsp(aee::no_memory), 0};
+        put(arguments[1], std::span(memory.reply).subspan(8, 8));
+        return {};
+    }
+    std::unique_lock lock(mutex_);
+    if (called == deinit) {
+        ++log_ends;
+        log_over_ = true;
+        changed_.notify_all();
+        return {};
+    }
+    ++log_waits;
+    changed_.wait(lock, [&] { return (dead_ && (!keeps_log || death_.result == -1)) || (log_over_ && !keeps_log); });
+    return dead_ ? death_ : CallResult{aee::on_dsp(aee::bad_state), 0};
 }
 
 CallResult FakeDsp::open_module(std::span<const Argument> arguments) {
@@ -172,7 +247,8 @@ CallResult FakeDsp::invoke(std::uint32_t handle, Scalars scalars, std::span<cons
 // Modern firmware: listener on handle 7, remotectl on 8, process control on 4 (USERSPACE 4.1).
 CallResult FakeDsp::dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) {
     if (handle == 7 && scalars.method() == 5) return listener_up;
-    if (handle == 7 && scalars.method() == 6) return park();
+    if (handle == 7 && scalars.method() == 6) return park(arguments);
+    if (handle == 5) return log(scalars.method(), arguments);
     if (handle == 8 && scalars.method() == 2) return open_module(arguments);
     if (handle == 8 && scalars.method() == 3) {
         put(arguments[1], Packer().i32(0).bytes());

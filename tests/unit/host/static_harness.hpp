@@ -37,8 +37,8 @@ protected:
     }
     ~StaticHarness() override { stop(); }
 
-    void start(PdKind kind) {
-        host_ = std::thread([this, kind] { exit_ = run_static(Domain::adsp, kind, environment); });
+    void start(PdKind kind, Domain domain = Domain::adsp) {
+        host_ = std::thread([this, kind, domain] { exit_ = run_static(domain, kind, environment); });
         control.emplace(socket->accept());
         const Result<Frame> frame = control->receive();
         ASSERT_TRUE(frame) << frame.error().text;
@@ -63,6 +63,11 @@ protected:
             Description description = next();
             if (description.state == state || testing::Test::HasFailure()) return description;
         }
+    }
+    Counters usage() {
+        const Result<Frame> reply = control->ask(static_cast<std::uint16_t>(ControlOp::query));
+        EXPECT_TRUE(reply) << reply.error().text;
+        return reply ? decode<Counters>(reply->payload).value_or(Counters{}) : Counters{};
     }
     /// fastrpcd's word to end.
     void order_stop() {
