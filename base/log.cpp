@@ -37,6 +37,8 @@ int priority(Level level) {
         return LOG_WARNING;
     case Level::error:
         return LOG_ERR;
+    case Level::critical:
+        return LOG_CRIT;
     }
     return LOG_ERR;
 }
@@ -51,21 +53,34 @@ spdlog::level::level_enum spd_level(Level level) {
         return spdlog::level::warn;
     case Level::error:
         return spdlog::level::err;
+    case Level::critical:
+        return spdlog::level::critical;
     }
     return spdlog::level::err;
 }
 
-void to_journal(Level level, std::string_view text, Fields fields) {
+void to_journal(std::string_view identifier, Level level, std::string_view text, std::span<const Field> fields) {
     std::vector<std::string> entries;
     entries.reserve(fields.size() + 3);
     entries.push_back("MESSAGE=" + std::string(text));
     entries.push_back("PRIORITY=" + std::to_string(priority(level)));
-    entries.push_back("SYSLOG_IDENTIFIER=" + g_identifier);
+    entries.push_back("SYSLOG_IDENTIFIER=" + std::string(identifier));
     for (const Field& field : fields) entries.push_back(std::string(field.name) + "=" + field.value);
     std::vector<iovec> parts;
     parts.reserve(entries.size());
     for (std::string& entry : entries) parts.push_back({entry.data(), entry.size()});
     ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
+}
+
+std::string line_of(std::string_view text, std::span<const Field> fields) {
+    std::string line(text);
+    for (const Field& field : fields) {
+        line += ' ';
+        line += field.name;
+        line += '=';
+        line += field.value;
+    }
+    return line;
 }
 
 } // namespace
@@ -83,15 +98,17 @@ void open(std::string_view identifier, Level least) {
 void write(Level level, std::string_view text, Fields fields) {
     spdlog::logger* logger = spdlog::default_logger_raw();
     if (!logger->should_log(spd_level(level))) return;
-    if (g_journal) return to_journal(level, text, fields);
-    std::string line(text);
-    for (const Field& field : fields) {
-        line += ' ';
-        line += field.name;
-        line += '=';
-        line += field.value;
-    }
-    logger->log(spd_level(level), line);
+    if (g_journal) return to_journal(g_identifier, level, text, fields);
+    logger->log(spd_level(level), line_of(text, fields));
+}
+
+void write_as(std::string_view identifier, Level level, std::string_view text, std::span<const Field> fields) {
+    if (g_journal) return to_journal(identifier, level, text, fields);
+    const auto& sinks = spdlog::default_logger_raw()->sinks();
+    spdlog::logger logger(std::string(identifier), sinks.begin(), sinks.end());
+    logger.set_level(spdlog::level::trace);
+    logger.flush_on(spdlog::level::trace);
+    logger.log(spd_level(level), line_of(text, fields));
 }
 
 } // namespace fastrpc::log

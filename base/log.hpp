@@ -6,12 +6,13 @@
 #pragma once
 
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace fastrpc::log {
 
-enum class Level { debug, info, warning, error };
+enum class Level { debug, info, warning, error, critical };
 
 /// A journal field, e.g. {"FASTRPC_DOMAIN", "cdsp"}. Names are upper case, A-Z, 0-9 and _.
 struct Field {
@@ -24,6 +25,9 @@ using Fields = std::initializer_list<Field>;
 void open(std::string_view identifier, Level least = Level::info);
 
 void write(Level level, std::string_view text, Fields fields = {});
+/// A line of somebody whom the program speaks for, e.g. a DSP: under an identifier of its own, and never held back by
+/// the program's own least level. Thread-safe, as all of these.
+void write_as(std::string_view identifier, Level level, std::string_view text, std::span<const Field> fields = {});
 inline void debug(std::string_view text, Fields fields = {}) {
     write(Level::debug, text, fields);
 }

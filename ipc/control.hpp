@@ -114,7 +114,7 @@ struct Counters {
     std::string last_missing;        ///< the last of them
     std::uint32_t lanes = 0;         ///< open now
     std::uint32_t buffers = 0;       ///< now
-    std::uint64_t mapped_bytes = 0;  ///< now
+    std::uint64_t mapped_bytes = 0;  ///< now, what the DSP asked for included
     std::uint32_t p50_us = 0;
     std::uint32_t p99_us = 0;
     std::uint32_t in_flight = 0; ///< calls inside the DSP now, the listener's included: each holds a context id

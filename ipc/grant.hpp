@@ -12,7 +12,7 @@ namespace fastrpc {
 struct Limits {
     std::uint32_t sessions_per_uid = 0; ///< sessions that one uid may have on this domain
     std::uint32_t lanes = 0;            ///< calls in flight at once; each is one of the DSP's 255 contexts
-    std::uint64_t mapped_bytes = 0;     ///< sum of the session's buffers
+    std::uint64_t mapped_bytes = 0;     ///< sum of the session's buffers and of what its DSP code asks for
     std::uint32_t buffers = 0;          ///< number of the session's buffers
     std::uint32_t deadline_ms = 0;      ///< longest call; a longer one ends the session
     friend bool operator==(const Limits&, const Limits&) = default;

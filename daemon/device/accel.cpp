@@ -58,10 +58,15 @@ public:
 
     Status map_buffer(std::uint32_t id, int fd) override;
     Status unmap_buffer(std::uint32_t id) override;
+    Result<std::uint32_t> buffer_number(std::uint32_t id) const override { return buffers_.number(id); }
+    std::uint32_t find_buffer(std::uint32_t number) const override { return buffers_.find_number(number); }
     Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
     Status unshare(std::uint32_t id) override;
     Result<std::uint64_t> grow_heap(std::uint64_t bytes, DspHeap heap) override;
     Status shrink_heap(std::uint64_t address, std::uint64_t bytes) override;
+    Status reclaim_heap(std::uint64_t, std::uint64_t) override {
+        return fail(ErrorKind::unsupported, "QDA has no PD that outlives its host");
+    }
 
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
         std::array<KernelArgument, max_arguments> kernel; // uninitialised on purpose: 13 KB
@@ -174,7 +179,7 @@ Status AccelDevice::unmap_buffer(std::uint32_t id) {
 
 Result<std::uint64_t> AccelDevice::share(std::uint32_t id, std::uint64_t length, ShareMode mode) {
     const std::scoped_lock lock(mutex_);
-    const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length);
+    const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length, mode);
     if (!slot) return std::unexpected(slot.error());
     accel_abi::Map request{};
     request.request = accel_abi::request_buffer;

@@ -20,6 +20,8 @@ constexpr int first_buffer_fd = 512;
 // No buffer comes near it, and sums below it can't wrap.
 constexpr std::uint64_t absurd_size = std::uint64_t{1} << 46;
 
+constexpr std::size_t all_slots = Device::buffer_slots + Device::dsp_buffer_slots;
+
 struct Range {
     std::uint64_t begin;
     std::uint64_t end;
@@ -56,11 +58,11 @@ Result<AddressRange> AddressRange::map(int fd) {
     return range;
 }
 
-BufferMap::BufferMap() : slots_(std::make_unique<Slot[]>(Device::buffer_slots)), next_fd_(first_buffer_fd) {}
+BufferMap::BufferMap() : slots_(std::make_unique<Slot[]>(all_slots)), next_fd_(first_buffer_fd) {}
 
 Status BufferMap::add(std::uint32_t id, int fd, std::optional<std::int32_t> number) {
     const std::scoped_lock lock(mutex_);
-    Slot& slot = slots_[id % Device::buffer_slots];
+    Slot& slot = place(id);
     if (id == 0 || slot.id.load(std::memory_order_relaxed) != 0)
         return fail(ErrorKind::invalid, fmt::format("the buffer id {:#x} can't be used now", id));
     if (fd < 0) return fail(ErrorKind::invalid, "a buffer needs an fd");
@@ -90,7 +92,26 @@ Result<std::int32_t> BufferMap::remove(std::uint32_t id) {
     return slot->number;
 }
 
-Result<BufferMap::Slot*> BufferMap::begin_share(std::uint32_t id, std::uint64_t length) {
+Result<std::uint32_t> BufferMap::number(std::uint32_t id) const {
+    const std::scoped_lock lock(mutex_);
+    const Slot* const slot = find(id);
+    if (slot == nullptr) return fail(ErrorKind::not_found, fmt::format("the device knows no buffer {:#x}", id));
+    return static_cast<std::uint32_t>(slot->number);
+}
+
+std::uint32_t BufferMap::find_number(std::uint32_t number) const {
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t i = 0; i < all_slots; ++i) {
+        const std::uint32_t id = slots_[i].id.load(std::memory_order_relaxed);
+        if (id != 0 && static_cast<std::uint32_t>(slots_[i].number) == number) return id;
+    }
+    return 0;
+}
+
+Result<BufferMap::Slot*> BufferMap::begin_share(std::uint32_t id, std::uint64_t length, ShareMode mode) {
+    if (static_cast<std::uint32_t>(mode) > largest_share_mode)
+        return fail(ErrorKind::invalid,
+                    fmt::format("no buffer is shared in mode {:#x}", static_cast<std::uint32_t>(mode)));
     const std::scoped_lock lock(mutex_);
     Slot* const slot = find(id);
     if (slot == nullptr) return fail(ErrorKind::not_found, fmt::format("the device knows no buffer {:#x}", id));
@@ -126,8 +147,13 @@ void BufferMap::end_unshare(Slot& slot) noexcept {
     slot.shared = false;
 }
 
+BufferMap::Slot& BufferMap::place(std::uint32_t id) const noexcept {
+    if ((id & Device::of_dsp) != 0) return slots_[Device::buffer_slots + id % Device::dsp_buffer_slots];
+    return slots_[id % Device::buffer_slots];
+}
+
 BufferMap::Slot* BufferMap::find(std::uint32_t id) const noexcept {
-    Slot& slot = slots_[id % Device::buffer_slots];
+    Slot& slot = place(id);
     return id != 0 && slot.id.load(std::memory_order_acquire) == id ? &slot : nullptr;
 }
 

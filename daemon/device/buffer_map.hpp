@@ -64,10 +64,13 @@ public:
     Status add(std::uint32_t id, int fd, std::optional<std::int32_t> number = {});
     /// Errors as Device::unmap_buffer; gives the number.
     Result<std::int32_t> remove(std::uint32_t id);
+    // As Device::buffer_number and find_buffer.
+    [[nodiscard]] Result<std::uint32_t> number(std::uint32_t id) const;
+    [[nodiscard]] std::uint32_t find_number(std::uint32_t number) const;
 
     // A share() or unshare() of a dialect, which asks the DSP in between; the dialect serialises them. From
     // begin_share() to a successful end the buffer can't be removed. Errors as Device::share and unshare.
-    Result<Slot*> begin_share(std::uint32_t id, std::uint64_t length);
+    Result<Slot*> begin_share(std::uint32_t id, std::uint64_t length, ShareMode mode);
     void end_share(Slot& slot, std::optional<std::uint64_t> dsp_address) noexcept;
     Result<Slot*> begin_unshare(std::uint32_t id);
     void end_unshare(Slot& slot) noexcept;
@@ -80,9 +83,10 @@ public:
 private:
     [[nodiscard]] bool lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
     [[nodiscard]] Slot* find(std::uint32_t id) const noexcept;
+    [[nodiscard]] Slot& place(std::uint32_t id) const noexcept;
 
     std::unique_ptr<Slot[]> slots_;
-    std::mutex mutex_; ///< never held while the DSP is asked
+    mutable std::mutex mutex_; ///< never held while the DSP is asked
     int next_fd_;
 };
 

@@ -56,8 +56,10 @@ struct Facts {
     std::array<std::uint32_t, capability_count> capabilities = unknown_capabilities();
 };
 
-/// How the DSP maps a shared buffer (KERNEL 1.5).
+/// How the DSP maps a shared buffer (KERNEL 1.5). Other values up to largest_share_mode are the DSP's own affair:
+/// drivers pass on what it asked for, unseen.
 enum class ShareMode : std::uint32_t { fixed = 0, fd = 2, fd_delayed = 3, fd_nomap = 16 };
+inline constexpr std::uint32_t largest_share_mode = 0xFFFF;
 /// Which heap of the DSP grows: that of the PD, or the remote heap of a static PD.
 enum class DspHeap : std::uint32_t { user = 0x1000, remote = 8 };
 
@@ -65,6 +67,10 @@ class Device {
 public:
     /// Ids of buffers that are mapped at the same time differ in their low bits: id modulo this.
     static constexpr std::uint32_t buffer_slots = 4096;
+    /// Ids with this bit are of buffers that the DSP asked for. They have slots of their own, dsp_buffer_slots of them,
+    /// so that they never meet a client's.
+    static constexpr std::uint32_t of_dsp = 0x8000'0000;
+    static constexpr std::uint32_t dsp_buffer_slots = 256;
 
     virtual ~Device() = default;
 
@@ -91,6 +97,11 @@ public:
     virtual Status map_buffer(std::uint32_t id, int fd) = 0;
     /// Forgets the buffer, which no call uses. ErrorKind::not_found; busy while it is shared.
     virtual Status unmap_buffer(std::uint32_t id) = 0;
+    /// The number by which driver and DSP name a known buffer: 1 and up, and in no other buffer's place as long as the
+    /// device is open. ErrorKind::not_found.
+    [[nodiscard]] virtual Result<std::uint32_t> buffer_number(std::uint32_t id) const = 0;
+    /// The id of a known buffer by that number; 0 when there is none.
+    [[nodiscard]] virtual std::uint32_t find_buffer(std::uint32_t number) const = 0;
     /// Maps `length` bytes, from the start on, of a known buffer into the PD; gives the DSP's address (0: it has none
     /// yet). ErrorKind::not_found, invalid; busy when it is shared already; lost, dsp or system from below.
     virtual Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) = 0;
@@ -101,6 +112,10 @@ public:
     virtual Result<std::uint64_t> grow_heap(std::uint64_t bytes, DspHeap heap) = 0;
     /// Takes back what grow_heap() gave, exactly. ErrorKind::not_found for anything else.
     virtual Status shrink_heap(std::uint64_t address, std::uint64_t bytes) = 0;
+    /// Asks the driver for memory that grow_heap() of this device did not give: that of a static PD which outlived its
+    /// former host (USERSPACE 6.3). Drivers that know only what this open node gave refuse it, and write a line about
+    /// it to the kernel's log: bound how often. Errors as shrink_heap(); unsupported without such a PD.
+    virtual Status reclaim_heap(std::uint64_t address, std::uint64_t bytes) = 0;
 
     /// A forward call. `arguments` in the order of the scalars; handle counts are 0. Thread-safe; never allocates and
     /// holds no lock. Refuses the kernel's handles 1 and 2 with EPERM, and with EINVAL whatever KERNEL 1.17 warns of:

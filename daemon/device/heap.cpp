@@ -39,6 +39,7 @@ constexpr std::uint64_t huge_page = 2U << 20;
 
 constexpr unsigned long buffer_sync = _IOW('b', 0, std::uint64_t);
 static_assert(buffer_sync == 0x40086200);
+constexpr std::uint64_t sync_read = 1;
 constexpr std::uint64_t sync_write = 2;
 constexpr std::uint64_t sync_end = 4;
 
@@ -159,6 +160,14 @@ Result<std::unique_ptr<Heap>> open_heap(Kernel& kernel) {
 
 bool needs_sync(int fd) {
     return ::fcntl(fd, F_GET_SEALS) < 0; // only memory files have seals
+}
+
+Status begin_read(int fd) {
+    return sync(fd, sync_read);
+}
+
+Status end_read(int fd) {
+    return sync(fd, sync_read | sync_end);
 }
 
 std::uint64_t page_size() noexcept {

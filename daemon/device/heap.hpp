@@ -44,6 +44,9 @@ bool is_dma_buf(int fd);
 /// True when a CPU's access to the buffer must be bracketed by DMA_BUF_IOCTL_SYNC; false for the memory files that
 /// stand for dma-bufs on a virtual SoC, where processes outside it could not do so.
 bool needs_sync(int fd);
+/// Brackets a read of a mapped dma-buf that needs_sync(). ErrorKind::system.
+Status begin_read(int fd);
+Status end_read(int fd);
 /// Bytes of a page.
 std::uint64_t page_size() noexcept;
 /// Bytes of a dma-buf: the only size that may reach the kernel (KERNEL 1.17).

@@ -57,10 +57,13 @@ public:
         if (!removed) return std::unexpected(removed.error());
         return {};
     }
+    Result<std::uint32_t> buffer_number(std::uint32_t id) const override { return buffers_.number(id); }
+    std::uint32_t find_buffer(std::uint32_t number) const override { return buffers_.find_number(number); }
     Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
     Status unshare(std::uint32_t id) override;
     Result<std::uint64_t> grow_heap(std::uint64_t bytes, DspHeap heap) override;
     Status shrink_heap(std::uint64_t address, std::uint64_t bytes) override;
+    Status reclaim_heap(std::uint64_t address, std::uint64_t bytes) override;
 
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
         std::array<KernelArgument, max_arguments> kernel; // uninitialised on purpose: 13 KB
@@ -132,7 +135,7 @@ std::string MiscDevice::advice(PdKind kind, const CallResult& init) const {
 
 Result<std::uint64_t> MiscDevice::share(std::uint32_t id, std::uint64_t length, ShareMode mode) {
     const std::scoped_lock lock(mutex_);
-    const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length);
+    const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length, mode);
     if (!slot) return std::unexpected(slot.error());
     misc_abi::MemMap request{0, (*slot)->number, 0, static_cast<std::uint32_t>(mode), 0, length, 0, 0, {}};
     const CallResult mapped = call(misc_abi::mem_map, &request);
@@ -174,6 +177,19 @@ Status MiscDevice::shrink_heap(std::uint64_t address, std::uint64_t bytes) {
     if (const CallResult unmapped = call(misc_abi::munmap, &request); !unmapped.ok())
         return std::unexpected(unmapped.error("taking memory back from the DSP"));
     heap_.erase(given);
+    return {};
+}
+
+Status MiscDevice::reclaim_heap(std::uint64_t address, std::uint64_t bytes) {
+    if (!profile_.has_static)
+        return fail(ErrorKind::unsupported, "this kernel is older than 6.2 and has no static PDs");
+    const std::scoped_lock lock(mutex_);
+    // Ours goes through shrink_heap(), with the size that it was given with.
+    if (address == 0 || bytes == 0 || heap_.contains(address))
+        return fail(ErrorKind::invalid, fmt::format("{} bytes at {:#x} are no former host's", bytes, address));
+    misc_abi::Munmap request{address, bytes};
+    if (const CallResult unmapped = call(misc_abi::munmap, &request); !unmapped.ok())
+        return std::unexpected(unmapped.error("taking back the memory of a former host"));
     return {};
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <optional>
 
 namespace fastrpc::daemon {
 namespace {
@@ -13,18 +14,19 @@ constexpr std::uint64_t absurd_size = std::uint64_t{1} << 46;
 
 } // namespace
 
-BufferTable::BufferTable(Heap& heap, Device& device, const Limits& limits) :
-    heap_(heap), device_(device), limits_(limits), capacity_(std::min(limits.buffers, Ids::slots)),
+BufferTable::BufferTable(Heap& heap, Device& device, std::uint32_t most, MemoryBudget& budget) :
+    heap_(heap), device_(device), budget_(budget), capacity_(std::min(most, Ids::slots)),
     slots_(std::make_unique<Slot[]>(std::max(capacity_, 1U))) {}
 
-Status BufferTable::check_limits(std::uint64_t bytes) const {
+Result<MemoryBudget::Charge> BufferTable::charge(std::uint64_t bytes) {
     if (count() >= capacity_)
         return fail(ErrorKind::quota,
                     fmt::format("the session has {} buffers, as many as its grant allows; free one", count()));
-    if (bytes > limits_.mapped_bytes - std::min(limits_.mapped_bytes, this->bytes()))
+    std::optional<MemoryBudget::Charge> charge = budget_.take(bytes);
+    if (!charge)
         return fail(ErrorKind::quota, fmt::format("{} more bytes exceed the grant: {} of {} bytes are in use", bytes,
-                                                  this->bytes(), limits_.mapped_bytes));
-    return {};
+                                                  budget_.used(), budget_.limit()));
+    return std::move(*charge);
 }
 
 Result<BufferTable::Added> BufferTable::allocate(std::uint64_t size, UniqueFd& share) {
@@ -32,12 +34,13 @@ Result<BufferTable::Added> BufferTable::allocate(std::uint64_t size, UniqueFd& s
         return fail(ErrorKind::invalid, fmt::format("a buffer can't have {} bytes", size));
     const std::uint64_t rounded = (size + page_size() - 1) / page_size() * page_size();
     const std::scoped_lock lock(mutex_);
-    if (const Status allowed = check_limits(rounded); !allowed) return std::unexpected(allowed.error());
+    Result<MemoryBudget::Charge> charge = this->charge(rounded);
+    if (!charge) return std::unexpected(charge.error());
     Result<UniqueFd> buffer = heap_.allocate(rounded);
     if (!buffer) return std::unexpected(buffer.error());
     UniqueFd copy(::fcntl(buffer->get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) return fail_errno("duplicating a buffer's fd", errno);
-    Result<Added> added = insert(*buffer, rounded, rounded);
+    Result<Added> added = insert(*buffer, rounded, rounded, std::move(*charge));
     if (added) share = std::move(copy);
     return added;
 }
@@ -52,18 +55,20 @@ Result<BufferTable::Added> BufferTable::adopt(UniqueFd buffer, std::uint64_t siz
     if (size == 0 || size > *real)
         return fail(ErrorKind::invalid, fmt::format("{} bytes were claimed of a dma-buf of {}", size, *real));
     const std::scoped_lock lock(mutex_);
-    if (const Status allowed = check_limits(*real); !allowed) return std::unexpected(allowed.error());
-    return insert(buffer, size, *real);
+    Result<MemoryBudget::Charge> charge = this->charge(*real);
+    if (!charge) return std::unexpected(charge.error());
+    return insert(buffer, size, *real, std::move(*charge));
 }
 
-Result<BufferTable::Added> BufferTable::insert(const UniqueFd& buffer, std::uint64_t usable, std::uint64_t real) {
+Result<BufferTable::Added> BufferTable::insert(const UniqueFd& buffer, std::uint64_t usable, std::uint64_t real,
+                                               MemoryBudget::Charge charge) {
     // The driver refuses the last, partial page (KERNEL 1.10).
     if (real > absurd_size || usable > real / page_size() * page_size())
         return fail(ErrorKind::invalid,
                     fmt::format("a dma-buf of {} bytes can't be mapped whole: use whole pages", real));
     Slot* const end = slots_.get() + capacity_;
     Slot* const slot = std::find_if(slots_.get(), end, [](const Slot& candidate) {
-        return !candidate.taken && candidate.generation < Ids::last_generation;
+        return !candidate.taken && candidate.generation < last_generation;
     });
     if (slot == end) return fail(ErrorKind::quota, "the session has used up its buffer ids; open a new one");
     const std::uint32_t id = Ids::make(slot->generation + 1, static_cast<std::uint32_t>(slot - slots_.get()));
@@ -71,9 +76,8 @@ Result<BufferTable::Added> BufferTable::insert(const UniqueFd& buffer, std::uint
     ++slot->generation;
     slot->taken = true;
     slot->usable = usable;
-    slot->charged = real;
+    slot->charge = std::move(charge);
     count_.fetch_add(1, std::memory_order_relaxed);
-    bytes_.fetch_add(real, std::memory_order_relaxed);
     slot->state.publish(id);
     return Added{id, usable, device_.facts().needs_cache_maintenance && needs_sync(buffer.get())};
 }
@@ -93,7 +97,7 @@ Status BufferTable::free(std::uint32_t id) {
     }
     slot.taken = false;
     count_.fetch_sub(1, std::memory_order_relaxed);
-    bytes_.fetch_sub(slot.charged, std::memory_order_relaxed);
+    slot.charge = {};
     return {};
 }
 

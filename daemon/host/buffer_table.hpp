@@ -8,7 +8,7 @@
 #include "daemon/device/device.hpp"
 #include "daemon/device/heap.hpp"
 #include "daemon/host/pinned_slot.hpp"
-#include "ipc/grant.hpp"
+#include "daemon/reverse/memory_budget.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -23,6 +23,8 @@ public:
     using Ids = SlotIds<index_bits>;
 
     static_assert(Ids::slots <= Device::buffer_slots);
+    /// Ids above it are the DSP's.
+    static constexpr std::uint32_t last_generation = (Device::of_dsp >> index_bits) - 1;
 
     struct Added {
         std::uint32_t id = 0;
@@ -30,8 +32,8 @@ public:
         bool needs_sync = false;
     };
 
-    /// Both must outlive the table.
-    BufferTable(Heap& heap, Device& device, const Limits& limits);
+    /// At most `most` buffers, charged to `budget`. All references must outlive the table.
+    BufferTable(Heap& heap, Device& device, std::uint32_t most, MemoryBudget& budget);
     BufferTable(const BufferTable&) = delete;
     BufferTable& operator=(const BufferTable&) = delete;
 
@@ -51,7 +53,6 @@ public:
     void unpin(std::uint32_t id) noexcept { slots_[Ids::index(id)].state.unpin(); }
 
     [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
 private:
     struct Slot {
@@ -59,20 +60,19 @@ private:
         std::uint32_t generation = 0;
         bool taken = false;
         std::uint64_t usable = 0;
-        std::uint64_t charged = 0;
+        MemoryBudget::Charge charge;
     };
 
-    Status check_limits(std::uint64_t bytes) const;
-    Result<Added> insert(const UniqueFd& buffer, std::uint64_t usable, std::uint64_t real);
+    [[nodiscard]] Result<MemoryBudget::Charge> charge(std::uint64_t bytes);
+    Result<Added> insert(const UniqueFd& buffer, std::uint64_t usable, std::uint64_t real, MemoryBudget::Charge charge);
 
     Heap& heap_;
     Device& device_;
-    const Limits limits_;
+    MemoryBudget& budget_;
     std::uint32_t capacity_;
     std::unique_ptr<Slot[]> slots_;
     std::mutex mutex_; ///< serialises everything but pin and unpin
     std::atomic<std::uint32_t> count_ = 0;
-    std::atomic<std::uint64_t> bytes_ = 0;
 };
 
 } // namespace fastrpc::daemon

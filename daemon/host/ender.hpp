@@ -1,10 +1,11 @@
-// Ends the process on the DSP without staking the main thread on a DSP that may be hung.
+// A last word to the DSP, that its process or its log ends, without staking the main thread on a DSP that may be hung.
 #pragma once
 
 #include "daemon/device/device.hpp"
 #include "daemon/reverse/remotectl.hpp"
 
 #include <chrono>
+#include <functional>
 #include <future>
 #include <memory>
 #include <thread>
@@ -14,8 +15,10 @@ namespace fastrpc::daemon {
 class Ender {
 public:
     /// Sends exit on a thread of its own. `device` must outlive the object.
-    explicit Ender(Device& device) {
-        std::packaged_task<void()> task([&device] { static_cast<void>(exit_process(device)); });
+    explicit Ender(Device& device) : Ender([&device] { static_cast<void>(exit_process(device)); }) {}
+    /// Makes another call on a thread of its own.
+    explicit Ender(std::function<void()> call) {
+        std::packaged_task<void()> task(std::move(call));
         done_ = task.get_future();
         thread_ = std::thread(std::move(task));
     }

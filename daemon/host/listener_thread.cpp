@@ -4,8 +4,10 @@
 
 namespace fastrpc::daemon {
 
-ListenerThread::ListenerThread(Device& device, FileTree tree, ReverseStats& stats, std::function<void()> on_ended) :
-    server_(device, std::move(tree), stats), on_ended_(std::move(on_ended)) {
+ListenerThread::ListenerThread(Device& device, FileTree tree, ReverseStats& stats, PdMemory memory, DspLog& log,
+                               std::function<void()> on_ended) :
+    server_(device, std::move(tree), stats, {}, memory, &log),
+    on_ended_(std::move(on_ended)) {
     thread_ = std::thread([this] {
         ::pthread_setname_np(::pthread_self(), "listener");
         ListenerEnd end = server_.run([this] {

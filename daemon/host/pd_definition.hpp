@@ -54,7 +54,7 @@ struct PdDefinition {
     std::size_t open_files = OpenFiles::default_cap;
     std::size_t name_bytes = max_file_name;
     WriteLimits writes;
-    std::uint64_t heap_bytes = AppsMem::default_cap; ///< memory that it may ask for
+    std::uint64_t heap_bytes = AppsMem::static_cap; ///< memory that it may ask for
 };
 
 /// The definition of one PD, from `directories` in rising priority; the defaults where no file defines it. Errors name

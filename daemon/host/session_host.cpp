@@ -36,6 +36,8 @@ constexpr auto leave_patience = 300ms;
 /// Everything of a running session, in the order of its making.
 struct Session {
     StartMessage start;
+    std::optional<MemoryBudget> budget;
+    std::optional<DspLog> log;
     std::unique_ptr<Heap> heap;
     std::optional<Shell> shell;
     std::unique_ptr<Device> device;
@@ -200,8 +202,13 @@ Status bring_up(Session& session, Frame& frame, const HostEnvironment& environme
         session.end = session.service->explain(*end);
         session.loop.stop();
     });
+    session.budget.emplace(session.start.grant.limits.mapped_bytes);
+    session.log.emplace(std::vector{domain_field(session.start),
+                                    log::Field{"FASTRPC_PD", std::string(to_string(session.start.kind))},
+                                    session_field(session.start)});
     session.listener = std::make_unique<ListenerThread>(*session.device, std::move(*tree), session.reverse,
-                                                        [&session] { session.listener_ended->wake(); });
+                                                        PdMemory{&*session.budget, session.heap.get(), false},
+                                                        *session.log, [&session] { session.listener_ended->wake(); });
     if (Status status = session.listener->wait_up(listener_patience); !status) return status;
     return environment.enter_sandbox(false);
 }
@@ -250,7 +257,7 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
     };
     session.service = std::make_unique<SessionService>(session.loop, *session.device, *session.heap, session.reverse,
                                                        session.listener->generation(), session.start.grant.limits,
-                                                       std::move(socket), finish);
+                                                       *session.budget, std::move(socket), finish);
     const Loop::Source signal = session.loop.on_signal(SIGTERM, [&] {
         session.by_signal = true;
         finish({ErrorKind::lost, "the host was told to stop", false});

@@ -43,13 +43,14 @@ Status check_reserved(const BufferRequest& request) {
 } // namespace
 
 SessionService::SessionService(Loop& loop, Device& device, Heap& heap, const ReverseStats& reverse,
-                               Generation generation, const Limits& limits, UniqueFd socket,
+                               Generation generation, const Limits& limits, MemoryBudget& budget, UniqueFd socket,
                                std::function<void(SessionEnd)> on_end) :
     reverse_(reverse),
-    buffers_(heap, device, limits), lanes_(loop, device, buffers_, modules_, generation, limits,
-                                           [this](std::string reason) {
-                                               this->end({ErrorKind::timeout, std::move(reason), false});
-                                           }),
+    budget_(budget), buffers_(heap, device, limits.buffers, budget),
+    lanes_(loop, device, buffers_, modules_, generation, limits,
+           [this](std::string reason) {
+               this->end({ErrorKind::timeout, std::move(reason), false});
+           }),
     socket_(std::move(socket)), on_end_(std::move(on_end)) {
     // A client that does not read must not stop the loop.
     ::fcntl(socket_.get(), F_SETFL, ::fcntl(socket_.get(), F_GETFL) | O_NONBLOCK);
@@ -65,7 +66,7 @@ Counters SessionService::counters() const {
     counters.files_missing = reverse_.files.misses();
     counters.last_missing = reverse_.files.last_missed();
     counters.buffers = buffers_.count();
-    counters.mapped_bytes = buffers_.bytes();
+    counters.mapped_bytes = budget_.used();
     return counters;
 }
 

@@ -28,10 +28,11 @@ struct SessionEnd {
 
 class SessionService {
 public:
-    /// `socket` is the host's end of the session socket. `on_end` is called on the loop, once, when the client ends the
+    /// `budget` is the grant's, of which the DSP may have used some. `socket` is the host's end of the session socket.
+    /// `on_end` is called on the loop, once, when the client ends the
     /// session or breaks its rules. All references must outlive the service.
     SessionService(Loop& loop, Device& device, Heap& heap, const ReverseStats& reverse, Generation generation,
-                   const Limits& limits, UniqueFd socket, std::function<void(SessionEnd)> on_end);
+                   const Limits& limits, MemoryBudget& budget, UniqueFd socket, std::function<void(SessionEnd)> on_end);
 
     [[nodiscard]] Counters counters() const;
     /// What to tell the client when the listener ended without us asking.
@@ -54,6 +55,7 @@ private:
     void end(SessionEnd end);
 
     const ReverseStats& reverse_;
+    const MemoryBudget& budget_;
     BufferTable buffers_;
     ModuleTable modules_;
     Lanes lanes_;

@@ -108,7 +108,7 @@ private:
         counters.bytes_served = stats_.bytes_served.load(std::memory_order_relaxed);
         counters.files_missing = stats_.files.misses();
         counters.last_missing = stats_.files.last_missed();
-        counters.in_flight = run_ && !run_->state().over() ? 1 : 0; // the init or the listener
+        counters.in_flight = run_ ? run_->in_flight() : 0;
         return counters;
     }
 
@@ -217,7 +217,7 @@ private:
         case StaticRun::Phase::attaching:
             return;
         case StaticRun::Phase::running:
-            return on_running(now);
+            return now.stuck ? stop(now.reason + ": a new host starts it again", false) : on_running(now);
         case StaticRun::Phase::no_node:
             move_to(PdState::waiting, {}, now.reason);
             if (node_came_) return start(); // while the run looked

@@ -1,15 +1,25 @@
 #include "daemon/host/static_run.hpp"
 
+#include "base/log.hpp"
 #include "daemon/host/pd_tree.hpp"
 #include "daemon/host/wait_guard.hpp"
 #include "daemon/reverse/reverse_server.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fmt/core.h>
 #include <pthread.h>
 
 namespace fastrpc::daemon {
 namespace {
+
+// For the DSP to end its log in order; then its process ends all the same.
+constexpr std::chrono::milliseconds log_patience{200};
+
+// USERSPACE 7.3.
+bool has_log(Domain domain, PdKind kind) {
+    return kind == PdKind::root && domain != Domain::sdsp;
+}
 
 CallResult initialise(Device& device, const PdDefinition& definition) {
     const WaitGuard guard(device);
@@ -30,6 +40,7 @@ StaticRun::StaticRun(const StaticSetup& setup, const HostEnvironment& environmen
 
 StaticRun::~StaticRun() {
     ender_.reset();
+    log_ender_.reset();
     thread_.join();
 }
 
@@ -56,6 +67,7 @@ void StaticRun::run() {
         up_ = false;
         device = std::move(device_);
     }
+    if (log_ender_) log_ender_->wait();
     if (ender_) ender_->wait();
     device.reset(); // before the end is told: a new life must find the slot free
     set(std::move(end));
@@ -98,7 +110,14 @@ StaticRun::State StaticRun::serve(Device& device) {
     const PdDefinition& definition = setup_.definition;
     Result<FileTree> tree = build_tree(definition, setup_.state.get(), environment_.roots);
     if (!tree) return {Phase::ended, device.node(), tree.error().text, {}};
-    ReverseServer server(device, std::move(*tree), stats_, Environment(definition.environment), definition.heap_bytes,
+    // Without a heap there are no shared buffers; the PD's own heap grows all the same.
+    const Result<std::unique_ptr<Heap>> heap = environment_.open_heap();
+    if (!heap) log::debug("the DSP gets no buffers: " + heap.error().text);
+    MemoryBudget budget(definition.heap_bytes);
+    DspLog dsp_log(
+        {{"FASTRPC_DOMAIN", std::string(to_string(domain_))}, {"FASTRPC_PD", std::string(to_string(kind_))}});
+    ReverseServer server(device, std::move(*tree), stats_, Environment(definition.environment),
+                         {&budget, heap ? heap->get() : nullptr, kind_ == PdKind::audio}, &dsp_log,
                          definition.open_files);
     // Registering needs a listener that serves, so it can't be done on this thread.
     std::thread registration;
@@ -106,6 +125,8 @@ StaticRun::State StaticRun::serve(Device& device) {
         registration = std::thread([&] {
             const Status status = register_default_listener(device, server.generation());
             const std::scoped_lock lock(mutex_);
+            if (has_log(domain_, kind_) && server.generation() == Generation::modern)
+                log_ = std::make_unique<LogReader>(device, server.memory(), dsp_log);
             up_ = true;
             state_ = {Phase::running, device.node(),
                       status ? "attached and serving"
@@ -117,7 +138,26 @@ StaticRun::State StaticRun::serve(Device& device) {
         });
     });
     if (registration.joinable()) registration.join();
+    if (log_) end_log(device, end);
     return {Phase::ended, device.node(), end.text, {}};
+}
+
+// Its call comes back with the node, and with the PD on most firmware; else the DSP has to be told.
+void StaticRun::end_log(const Device& device, const ListenerEnd& end) {
+    {
+        const std::scoped_lock lock(mutex_);
+        listened_ = true;
+        if (end.cause != ListenerEnd::Cause::device_gone && !log_ender_)
+            log_ender_ = std::make_unique<Ender>([this] { log_->stop(); });
+    }
+    if (!log_->ended_by(std::chrono::steady_clock::now() + environment_.end_limit)) {
+        // The node can't be opened again as long as a call is inside, so a new process has to.
+        State stuck{Phase::running, device.node(),
+                    "the PD ended (" + end.text + "), but not the call that waits for its log", device.facts()};
+        stuck.stuck = true;
+        set(std::move(stuck));
+    }
+    log_->join();
 }
 
 bool StaticRun::interrupt() {
@@ -128,11 +168,28 @@ bool StaticRun::interrupt() {
 std::uint32_t StaticRun::lost_contexts() {
     const std::scoped_lock lock(mutex_);
     if (state_.over() || !device_ || !device_->facts().loses_contexts) return 0;
-    return ender_ && !ender_->finished_by(std::chrono::steady_clock::now()) ? 2 : 1;
+    const auto is_inside = [](const std::unique_ptr<Ender>& ender) {
+        return ender && !ender->finished_by(std::chrono::steady_clock::now()) ? 1U : 0U;
+    };
+    return parked() + is_inside(log_ender_) + is_inside(ender_);
+}
+
+std::uint32_t StaticRun::in_flight() const {
+    const std::scoped_lock lock(mutex_);
+    return state_.over() ? 0 : parked();
+}
+
+std::uint32_t StaticRun::parked() const {
+    return (listened_ ? 0U : 1U) + (log_ && log_->running() ? 1U : 0U);
 }
 
 void StaticRun::send_order() {
-    if (up_ && ordered_ && !ender_) ender_ = std::make_unique<Ender>(*device_);
+    if (!up_ || !ordered_ || ender_) return;
+    if (log_ && !log_ender_) log_ender_ = std::make_unique<Ender>([this] { log_->stop(); });
+    ender_ = std::make_unique<Ender>([this] {
+        if (log_ender_) log_ender_->finished_by(std::chrono::steady_clock::now() + log_patience);
+        exit_process(*device_);
+    });
 }
 
 void StaticRun::order_stop() {

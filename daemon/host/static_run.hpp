@@ -4,6 +4,7 @@
 #include "daemon/host/ender.hpp"
 #include "daemon/host/environment.hpp"
 #include "daemon/host/pd_definition.hpp"
+#include "daemon/reverse/log_reader.hpp"
 #include "daemon/reverse/reverse_stats.hpp"
 
 #include <condition_variable>
@@ -38,6 +39,7 @@ public:
         Facts facts;                     ///< of the node, as long as it is open
         bool worth_asking_again = false; ///< of no_node: no news will come when it becomes usable
         bool lacks_privilege = false;    ///< the kernel wants CAP_SYS_ADMIN for the init (KERNEL 2.6)
+        bool stuck = false;              ///< of running: the PD ended, but a call of ours stays in the DSP
         [[nodiscard]] bool over() const noexcept { return phase > Phase::running; }
     };
 
@@ -57,6 +59,8 @@ public:
     bool stop_by(std::chrono::steady_clock::time_point limit);
     /// The node is gone: a round of Device::interrupt_waiters().
     bool interrupt();
+    /// Calls that are parked in the DSP: the init or the listener, and the reader of the log.
+    [[nodiscard]] std::uint32_t in_flight() const;
     /// Contexts that the DSP loses if the process ends now.
     [[nodiscard]] std::uint32_t lost_contexts();
 
@@ -64,6 +68,8 @@ private:
     void run();
     State live();
     State serve(Device& device);
+    void end_log(const Device& device, const ListenerEnd& end);
+    [[nodiscard]] std::uint32_t parked() const;
     void set(State state);
     void send_order(); ///< with the mutex held
 
@@ -78,8 +84,11 @@ private:
     std::condition_variable moved_;
     State state_;
     std::unique_ptr<Device> device_;
-    bool up_ = false;      ///< the listener serves on device_
-    bool ordered_ = false; ///< to stop
+    bool up_ = false;                ///< the listener serves on device_
+    bool ordered_ = false;           ///< to stop
+    bool listened_ = false;          ///< the listener has ended
+    std::unique_ptr<LogReader> log_; ///< its thread ends before the listener's server
+    std::unique_ptr<Ender> log_ender_;
     std::unique_ptr<Ender> ender_;
     std::thread thread_;
 };

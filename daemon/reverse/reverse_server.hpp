@@ -5,6 +5,7 @@
 
 #include "daemon/files/file_tree.hpp"
 #include "daemon/files/open_files.hpp"
+#include "daemon/reverse/adspmsgd.hpp"
 #include "daemon/reverse/apps_mem.hpp"
 #include "daemon/reverse/apps_std.hpp"
 #include "daemon/reverse/dispatcher.hpp"
@@ -12,16 +13,17 @@
 #include "daemon/reverse/reverse_stats.hpp"
 
 #include <functional>
+#include <optional>
 
 namespace fastrpc::daemon {
 
 class ReverseServer {
 public:
-    /// `device` and `stats` must outlive the server. `environment` is what getenv answers the DSP with.
-    /// `heap_cap`: bytes of heap that the PD may ask for; 0, for PDs whose memory a grant limits: it is told that there
-    /// is no apps_mem.
+    /// `device`, `stats` and what `memory` points to must outlive the server. `environment` is what getenv answers the
+    /// DSP with. Without a `memory.budget` the DSP is told that there is no apps_mem; without a `log`, which must
+    /// outlive the server, that there is no adspmsgd_apps.
     ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment = {},
-                  std::uint64_t heap_cap = 0, std::size_t open_files = OpenFiles::default_cap);
+                  PdMemory memory = {}, DspLog* log = nullptr, std::size_t open_files = OpenFiles::default_cap);
 
     /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this
     /// thread when init2 succeeded: from then on modules can be opened from other threads.
@@ -30,11 +32,14 @@ public:
     /// Known from `on_up` on, from any thread.
     [[nodiscard]] Generation generation() const noexcept { return listener_.generation(); }
 
+    [[nodiscard]] const AppsMem& memory() const noexcept { return apps_mem_; }
+
 private:
     FileTree tree_;
     OpenFiles files_;
     AppsStd apps_std_;
     AppsMem apps_mem_;
+    std::optional<Adspmsgd> adspmsgd_;
     Dispatcher dispatcher_;
     Listener listener_;
 };

@@ -58,6 +58,11 @@ std::string peer_path(int fd) {
 
 } // namespace
 
+TEST_F(Session, the_dsps_own_log_lines_come_out_beside_the_hosts) {
+    const std::string begin = "fastrpc-dsp: info: the log of this PD begins FASTRPC_DOMAIN=adsp FASTRPC_PD=root";
+    EXPECT_TRUE(stack::eventually([&] { return system_->log().find(begin) != std::string::npos; })) << system_->log();
+}
+
 TEST_F(Session, an_unprivileged_program_calls_its_own_module_on_the_dsp) {
     const json result = call(*system_, {"--calls", "200"});
     EXPECT_EQ(result.value("exit", -1), 0) << result;
@@ -114,8 +119,8 @@ TEST_F(Session, the_module_reaches_the_dsp_through_reverse_calls_and_unchanged) 
     EXPECT_EQ(caller.finish().value("failed", -1), 0);
 }
 
-TEST_F(Session, a_root_pd_gets_the_heap_that_it_asks_for) {
-    constexpr std::uint64_t first_heap = 256U << 10;
+TEST_F(Session, a_root_pd_gets_the_heap_and_the_log_that_it_asks_for) {
+    constexpr std::uint64_t first_heap = 256U << 10, log_ring = 256U << 10;
     const auto mapped = [&] {
         const json all = json::parse(system_->soc_status()); // the loop must not outlive it
         for (const json& domain : all.at("domains"))
@@ -123,7 +128,7 @@ TEST_F(Session, a_root_pd_gets_the_heap_that_it_asks_for) {
                 if (domain.at("name") == "adsp" && pd.at("kind") == "root") return pd.at("mapped").get<std::uint64_t>();
         return std::uint64_t{0};
     };
-    EXPECT_TRUE(stack::eventually([&] { return mapped() == first_heap; })) << mapped();
+    EXPECT_TRUE(stack::eventually([&] { return mapped() == first_heap + log_ring; })) << mapped();
 }
 
 TEST_F(Session, a_symlink_or_dotdot_out_of_the_directory_is_refused) {

@@ -17,8 +17,8 @@ std::size_t open_fds(pid_t pid) {
 
 TEST(Survival, a_killed_client_leaves_no_host_no_slot_and_no_context) {
     const auto system = start_system();
-    // The root host's listener waits in the DSP.
-    const int parked = system->has_cdsp_root() ? 1 : 0;
+    // The root host's listener and the reader of its log wait in the DSP.
+    const int parked = system->has_cdsp_root() ? 2 : 0;
     ASSERT_TRUE(stack::eventually([&] { return soc(*system).value("contexts_used", -1) == parked; })) << soc(*system);
     const json before = soc(*system);
     const std::size_t fds_before = open_fds(system->fastrpcd());

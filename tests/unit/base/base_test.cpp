@@ -1,3 +1,4 @@
+#include "base/log.hpp"
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 
@@ -35,4 +36,15 @@ TEST(Result, every_kind_has_its_own_word) {
         for (int b = 0; b < a; ++b)
             EXPECT_NE(to_string(static_cast<ErrorKind>(a)), to_string(static_cast<ErrorKind>(b)));
     }
+}
+
+TEST(Log, a_line_of_somebody_else_has_its_own_identifier_and_is_never_held_back) {
+    testing::internal::CaptureStderr();
+    log::open("test", log::Level::error);
+    log::warning("ours");
+    const log::Field field{"FASTRPC_PD", "root"};
+    log::write_as("fastrpc-dsp", log::Level::debug, "theirs", std::span(&field, 1));
+    log::write_as("fastrpc-dsp", log::Level::critical, "fatal");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              "fastrpc-dsp: debug: theirs FASTRPC_PD=root\nfastrpc-dsp: critical: fatal\n");
 }

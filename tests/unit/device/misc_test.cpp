@@ -410,6 +410,44 @@ TEST_F(Misc, a_heap_grows_by_whole_pages_and_shrinks_by_what_was_given) {
     EXPECT_EQ(device->shrink_heap(0xE0000000, 2 * page).error().kind, ErrorKind::not_found);
 }
 
+TEST_F(Misc, memory_of_a_former_host_is_asked_for_and_never_ours) {
+    kernel.answers[misc_abi::mmap] = [](void* argument) {
+        as<misc_abi::Mmap>(argument).address_out = 0xE0000000;
+        return 0;
+    };
+    ASSERT_TRUE(device->grow_heap(page, DspHeap::remote));
+    kernel.answers[misc_abi::munmap] = [](void* argument) {
+        EXPECT_EQ(as<misc_abi::Munmap>(argument).address, 0xF0000000U);
+        EXPECT_EQ(as<misc_abi::Munmap>(argument).size, 100U);
+        return EINVAL;
+    };
+    EXPECT_EQ(device->reclaim_heap(0xE0000000, page).error().kind, ErrorKind::invalid);
+    EXPECT_EQ(device->reclaim_heap(0, page).error().kind, ErrorKind::invalid);
+    EXPECT_EQ(device->reclaim_heap(0xF0000000, 0).error().kind, ErrorKind::invalid);
+    EXPECT_EQ(kernel.count(misc_abi::munmap), 0);
+    EXPECT_EQ(device->reclaim_heap(0xF0000000, 100).error().os_error, EINVAL);
+}
+
+TEST_F(Misc, buffers_of_the_dsp_have_ids_of_their_own_and_all_have_numbers) {
+    map(5, page);
+    map(Device::of_dsp | 5, page);
+    EXPECT_EQ(device->map_buffer(Device::of_dsp | (5 + Device::dsp_buffer_slots), memory_file(page).get()).error().kind,
+              ErrorKind::invalid)
+        << "its slot is taken";
+    const std::uint32_t client = device->buffer_number(5).value();
+    const std::uint32_t dsp = device->buffer_number(Device::of_dsp | 5).value();
+    EXPECT_GE(client, 512U);
+    EXPECT_NE(client, dsp);
+    EXPECT_EQ(device->find_buffer(client), 5U);
+    EXPECT_EQ(device->find_buffer(dsp), Device::of_dsp | 5);
+    ASSERT_TRUE(device->unmap_buffer(5));
+    EXPECT_EQ(device->find_buffer(client), 0U);
+    EXPECT_EQ(device->buffer_number(5).error().kind, ErrorKind::not_found);
+    for (const std::uint32_t number : {0U, 1U, 0x80000000U, 0xFFFFFFFFU}) EXPECT_EQ(device->find_buffer(number), 0U);
+    EXPECT_EQ(device->share(Device::of_dsp | 5, page, static_cast<ShareMode>(0x10000)).error().kind,
+              ErrorKind::invalid);
+}
+
 TEST_F(Misc, a_kernel_without_static_pds_has_no_remote_heap) {
     MiscProfile old;
     old.has_static = false;

@@ -22,12 +22,8 @@ struct Plans : testing::Test {
     FakeHeap heap;
     FakeDsp dsp;
     std::unique_ptr<Device> device = dsp.open();
-    BufferTable buffers{heap, *device, [] {
-                            Limits limits;
-                            limits.buffers = 8;
-                            limits.mapped_bytes = 64 * page;
-                            return limits;
-                        }()};
+    MemoryBudget budget{64 * page};
+    BufferTable buffers{heap, *device, 8, budget};
     ModuleTable modules;
     GuardedArea outputs{max_inline};
     CallPlan plan{buffers, modules, outputs.bytes()};

@@ -68,6 +68,10 @@ public:
         --dsp_.mapped;
         return {};
     }
+    Result<std::uint64_t> share(std::uint32_t, std::uint64_t, ShareMode) override { return 0xD0000000; }
+    Status unshare(std::uint32_t) override { return {}; }
+    Result<std::uint64_t> grow_heap(std::uint64_t, DspHeap) override { return 0xE0000000; }
+    Status shrink_heap(std::uint64_t, std::uint64_t) override { return {}; }
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
         return dsp_.invoke(handle, scalars, arguments);
     }
@@ -120,6 +124,7 @@ void FakeDsp::release() {
 void FakeDsp::revive() {
     const std::scoped_lock lock(mutex_);
     dead_ = false;
+    log_over_ = false;
 }
 
 void FakeDsp::wait_for_hanging(int count) {
@@ -127,38 +132,98 @@ void FakeDsp::wait_for_hanging(int count) {
     changed_.wait(lock, [&] { return hanging_ >= count; });
 }
 
+// next2: what came with it answers the reverse call before, and the next one goes with its return.
 CallResult FakeDsp::park(std::span<const Argument> arguments) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return dead_ || !reverse_.empty(); });
+    if (reverse_ && reverse_->taken) {
+        const auto* prim = static_cast<const std::byte*>(arguments[0].data);
+        Unpacker in(std::span(prim, arguments[0].length));
+        in.u32();
+        Answer answer{in.i32(), {}};
+        const auto* reply = static_cast<const std::byte*>(arguments[1].data);
+        if (arguments[1].length > 0) answer.reply.assign(reply, reply + arguments[1].length);
+        reverse_.reset();
+        answer_ = std::move(answer);
+        changed_.notify_all();
+    }
+    changed_.wait(lock, [&] { return dead_ || reverse_; });
     if (dead_) return death_;
-    const Reverse call = std::move(reverse_.front());
-    reverse_.pop_front();
-    const auto size = static_cast<std::uint32_t>(call.blob.size());
-    put(arguments[2], Packer().u32(1).u32(call.handle).u32(call.scalars).u32(size).bytes());
-    put(arguments[3], call.blob);
+    reverse_->taken = true;
+    put(arguments[2], Packer()
+                          .u32(1)
+                          .u32(reverse_->handle)
+                          .u32(reverse_->scalars.word)
+                          .u32(static_cast<std::uint32_t>(reverse_->blob.size()))
+                          .bytes());
+    put(arguments[3], reverse_->blob);
     return {};
 }
 
-void FakeDsp::open_file(std::string_view name) {
-    const auto text = [](std::string_view value) {
-        const auto bytes = std::as_bytes(std::span(value));
-        std::vector<std::byte> result(bytes.begin(), bytes.end());
-        result.push_back(std::byte{0});
-        return result;
-    };
-    const auto request = [](const std::vector<std::vector<std::byte>>& inputs,
-                            std::initializer_list<std::uint32_t> rooms) {
-        const std::vector<std::span<const std::byte>> views(inputs.begin(), inputs.end());
-        return encode_request(views, std::vector(rooms));
-    };
-    const auto length = static_cast<std::uint32_t>(name.size() + 1);
-    const std::scoped_lock lock(mutex_);
-    // Its host gives apps_std out as handle 1.
-    reverse_.push_back(
-        {0, Scalars::make(0, 2, 2).word, request({Packer().u32(9).u32(0).bytes(), text("apps_std")}, {8, 0})});
-    reverse_.push_back(
-        {1, Scalars::make(0, 3, 1).word, request({Packer().u32(length).u32(2).bytes(), text(name), text("r")}, {4})});
+FakeDsp::Answer FakeDsp::reverse(std::uint32_t handle, Scalars scalars, std::span<const std::byte> blob) {
+    const std::scoped_lock one_at_a_time(reversing_);
+    std::unique_lock lock(mutex_);
+    reverse_ = Reverse{handle, scalars, {blob.begin(), blob.end()}, false};
     changed_.notify_all();
+    changed_.wait(lock, [&] { return dead_ || answer_; });
+    reverse_.reset();
+    return std::exchange(answer_, std::nullopt).value_or(Answer{});
+}
+
+FakeDsp::Answer FakeDsp::ask(std::uint32_t handle, unsigned number, const std::vector<std::vector<std::byte>>& inputs,
+                             const std::vector<std::uint32_t>& capacities) {
+    const std::vector<std::span<const std::byte>> views(inputs.begin(), inputs.end());
+    return reverse(
+        handle, Scalars::make(number, static_cast<unsigned>(inputs.size()), static_cast<unsigned>(capacities.size())),
+        encode_request(views, capacities));
+}
+
+namespace {
+
+std::vector<std::byte> text(std::string_view value) {
+    const auto bytes = std::as_bytes(std::span(value));
+    std::vector<std::byte> result(bytes.begin(), bytes.end());
+    result.push_back(std::byte{0});
+    return result;
+}
+
+} // namespace
+
+std::uint32_t FakeDsp::handle_of(std::string_view interface) {
+    const auto length = static_cast<std::uint32_t>(interface.size() + 1);
+    const Answer opened = ask(0, 0, {Packer().u32(length).u32(0).bytes(), text(interface)}, {8, 0});
+    return opened.result == 0 ? Unpacker(std::span(opened.reply).subspan(8)).u32() : 0;
+}
+
+FakeDsp::Answer FakeDsp::ask_for_memory(std::uint32_t flags, std::uint64_t length) {
+    const std::uint32_t handle = handle_of("apps_mem");
+    if (handle == 0) return {};
+    return ask(handle, 2, {Packer().i32(25).u32(0).u32(flags).u32(0).u64(0).u64(length).bytes()}, {16});
+}
+
+void FakeDsp::open_file(std::string_view name) {
+    const auto length = static_cast<std::uint32_t>(name.size() + 1);
+    ask(handle_of("apps_std"), 0, {Packer().u32(length).u32(2).bytes(), text(name), text("r")}, {4});
+}
+
+CallResult FakeDsp::log(unsigned called, std::span<const Argument> arguments) {
+    constexpr unsigned deinit = 3, init3 = 4;
+    if (!has_log) return {aee::on_dsp(aee::no_such_mod), 0};
+    if (called == init3) {
+        const Answer memory = ask_for_memory(0, 0x40000);
+        if (memory.result != 0) return {aee::on_dsp(aee::no_memory), 0};
+        put(arguments[1], std::span(memory.reply).subspan(8, 8));
+        return {};
+    }
+    std::unique_lock lock(mutex_);
+    if (called == deinit) {
+        ++log_ends;
+        log_over_ = true;
+        changed_.notify_all();
+        return {};
+    }
+    ++log_waits;
+    changed_.wait(lock, [&] { return (dead_ && (!keeps_log || death_.result == -1)) || (log_over_ && !keeps_log); });
+    return dead_ ? death_ : CallResult{aee::on_dsp(aee::bad_state), 0};
 }
 
 CallResult FakeDsp::open_module(std::span<const Argument> arguments) {
@@ -202,6 +267,7 @@ CallResult FakeDsp::invoke(std::uint32_t handle, Scalars scalars, std::span<cons
 CallResult FakeDsp::dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) {
     if (handle == 7 && scalars.method() == 5) return listener_up;
     if (handle == 7 && scalars.method() == 6) return park(arguments);
+    if (handle == 5) return log(scalars.method(), arguments);
     if (handle == 8 && scalars.method() == 2) return open_module(arguments);
     if (handle == 8 && scalars.method() == 3) {
         put(arguments[1], Packer().i32(0).bytes());

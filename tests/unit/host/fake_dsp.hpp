@@ -9,11 +9,11 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -53,7 +53,9 @@ public:
     CallResult init_result;
     CallResult listener_up; ///< of init2
     bool ignores_exit = false;
-    std::atomic<bool> keeps_buffers = false;                                 ///< as shared ones
+    bool has_log = false;                    ///< the PD logs into a ring, else it has no such interface
+    bool keeps_log = false;                  ///< who waits for the log comes back with EPIPE alone
+    std::atomic<bool> keeps_buffers = false; ///< as shared ones
     Facts facts{"misc", "a fake", true, true, true, unknown_capabilities()}; ///< of devices that are opened from now on
     std::string advice;                                                      ///< after a failed init
     std::string node = "/dev/fastrpc-fake";
@@ -68,6 +70,8 @@ public:
     std::atomic<int> registrations = 0;
     std::atomic<int> interrupts = 0; ///< rounds; the second gets everybody out
     std::atomic<int> mapped = 0;     ///< buffers known now
+    std::atomic<int> log_waits = 0;  ///< calls that waited for the log
+    std::atomic<int> log_ends = 0;   ///< deinit calls
 
     /// The PD dies: the listener and parked calls come back with `code`.
     void die(CallResult code);
@@ -81,6 +85,16 @@ public:
     /// Methods that are in hang() now.
     void wait_for_hanging(int count);
 
+    /// What a reverse call gives.
+    struct Answer {
+        std::int32_t result = -1; ///< -1 as well when the PD dies meanwhile
+        std::vector<std::byte> reply;
+    };
+    /// A reverse call of the PD, one after the other; waits for a listener that serves it.
+    Answer reverse(std::uint32_t handle, Scalars scalars, std::span<const std::byte> blob);
+    /// Opens apps_mem and asks for `length` bytes with request_map64.
+    Answer ask_for_memory(std::uint32_t flags, std::uint64_t length);
+
     std::unique_ptr<Device> open();
     /// Fd of a buffer that is known now.
     int memory(std::uint32_t buffer);
@@ -90,22 +104,31 @@ private:
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments);
     CallResult dispatch(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments);
     CallResult park(std::span<const Argument> arguments);
+    CallResult log(unsigned called, std::span<const Argument> arguments);
     CallResult open_module(std::span<const Argument> arguments);
+    Answer ask(std::uint32_t handle, unsigned number, const std::vector<std::vector<std::byte>>& inputs,
+               const std::vector<std::uint32_t>& capacities);
+    /// 0 when its host does not offer it.
+    std::uint32_t handle_of(std::string_view interface);
 
     std::mutex mutex_;
     std::map<std::uint32_t, UniqueFd> buffers_;
     std::condition_variable changed_;
     bool dead_ = false;
     CallResult death_;
+    struct Reverse {
+        std::uint32_t handle = 0;
+        Scalars scalars;
+        std::vector<std::byte> blob;
+        bool taken = false;
+    };
+    std::mutex reversing_;
+    std::optional<Reverse> reverse_;
+    std::optional<Answer> answer_;
+    bool log_over_ = false;
     int hanging_ = 0;
     int inside_ = 0; ///< threads
     int releases_ = 0;
-    struct Reverse {
-        std::uint32_t handle;
-        std::uint32_t scalars;
-        std::vector<std::byte> blob;
-    };
-    std::deque<Reverse> reverse_; ///< calls that the listener gets next
     std::uint32_t next_handle_ = first_handle;
 };
 

@@ -127,7 +127,7 @@ TEST_F(NodesOfStaticPds, a_privilege_serves_one_init_and_a_new_host_brings_it_ba
 TEST_F(NodesOfStaticPds, a_host_that_gives_up_inside_the_dsp_says_what_it_costs) {
     environment.end_limit = std::chrono::milliseconds(50);
     dsp.ignores_exit = true;
-    start(PdKind::root);
+    start(PdKind::sensors);
     until(PdState::running);
     const Result<Frame> counters = control->ask(static_cast<std::uint16_t>(ControlOp::query));
     ASSERT_TRUE(counters);

@@ -19,6 +19,7 @@ protected:
             dsp.revive();
             return dsp.open();
         };
+        environment.open_heap = []() -> Result<std::unique_ptr<Heap>> { return std::make_unique<FakeHeap>(); };
         environment.keep_init_privilege = [this]() -> Result<bool> { return has_privilege; };
         environment.drop_privileges = [this]() -> Status {
             ++drops;
@@ -37,8 +38,8 @@ protected:
     }
     ~StaticHarness() override { stop(); }
 
-    void start(PdKind kind) {
-        host_ = std::thread([this, kind] { exit_ = run_static(Domain::adsp, kind, environment); });
+    void start(PdKind kind, Domain domain = Domain::adsp) {
+        host_ = std::thread([this, kind, domain] { exit_ = run_static(domain, kind, environment); });
         control.emplace(socket->accept());
         const Result<Frame> frame = control->receive();
         ASSERT_TRUE(frame) << frame.error().text;
@@ -80,6 +81,11 @@ protected:
                 return frame->header.status == 0 ? Error{ErrorKind::none, 0, {}} : error_of(*frame);
             early.push_back(decode<Description>(frame->payload).value_or(Description{}));
         }
+    }
+    Counters usage() {
+        const Result<Frame> reply = control->ask(static_cast<std::uint16_t>(ControlOp::query));
+        EXPECT_TRUE(reply) << reply.error().text;
+        return reply ? decode<Counters>(reply->payload).value_or(Counters{}) : Counters{};
     }
     /// fastrpcd's word to end.
     void order_stop() {

@@ -20,18 +20,12 @@ namespace {
 
 constexpr std::uint64_t page = 4096;
 
-Limits limits(std::uint32_t buffers, std::uint64_t bytes) {
-    Limits limits;
-    limits.buffers = buffers;
-    limits.mapped_bytes = bytes;
-    return limits;
-}
-
 struct Buffers : testing::Test {
     FakeHeap heap;
     FakeDsp dsp;
     std::unique_ptr<Device> device = dsp.open();
-    BufferTable table{heap, *device, limits(4, 16 * page)};
+    MemoryBudget budget{16 * page};
+    BufferTable table{heap, *device, 4, budget};
 
     std::uint32_t add(std::uint64_t size) {
         UniqueFd share;
@@ -50,7 +44,7 @@ TEST_F(Buffers, an_allocation_is_whole_pages_shared_with_the_client) {
     EXPECT_EQ(dma_buf_size(share.get()).value(), 2 * page);
     EXPECT_EQ(::fcntl(share.get(), F_GETFD), FD_CLOEXEC);
     EXPECT_EQ(table.count(), 1U);
-    EXPECT_EQ(table.bytes(), 2 * page);
+    EXPECT_EQ(budget.used(), 2 * page);
 }
 
 TEST_F(Buffers, a_stale_id_never_names_a_later_buffer) {
@@ -64,7 +58,7 @@ TEST_F(Buffers, a_stale_id_never_names_a_later_buffer) {
         EXPECT_EQ(table.free(id).error().kind, ErrorKind::not_found);
     }
     EXPECT_EQ(table.count(), 0U);
-    EXPECT_EQ(table.bytes(), 0U);
+    EXPECT_EQ(budget.used(), 0U);
 }
 
 TEST_F(Buffers, unknown_ids_find_nothing) {
@@ -117,7 +111,7 @@ TEST_F(Buffers, only_a_dma_buf_can_be_registered) {
     EXPECT_EQ(added.error().kind, ErrorKind::invalid);
     EXPECT_NE(added.error().text.find("dma-buf"), std::string::npos);
     EXPECT_FALSE(table.adopt(UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC)), page));
-    EXPECT_EQ(table.bytes(), 0U);
+    EXPECT_EQ(budget.used(), 0U);
 }
 
 TEST_F(Buffers, a_registered_buffer_is_charged_whole_and_used_as_claimed) {
@@ -125,7 +119,7 @@ TEST_F(Buffers, a_registered_buffer_is_charged_whole_and_used_as_claimed) {
     const auto added = table.adopt(std::move(*fd), page + 1);
     ASSERT_TRUE(added);
     EXPECT_EQ(added->size, page + 1);
-    EXPECT_EQ(table.bytes(), 4 * page);
+    EXPECT_EQ(budget.used(), 4 * page);
     std::uint64_t size = 0;
     ASSERT_TRUE(table.pin(added->id, size));
     EXPECT_EQ(size, page + 1);

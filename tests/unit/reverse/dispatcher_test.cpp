@@ -114,6 +114,14 @@ TEST_F(Dispatching, opens_are_counted) {
     EXPECT_EQ(call(1), 0);
 }
 
+TEST_F(Dispatching, a_name_can_be_open_many_times) {
+    for (int i = 0; i < 1000; ++i) EXPECT_EQ(open("apps_std").word(0), 1U);
+    for (int i = 0; i < 999; ++i) EXPECT_EQ(close(1).result, 0);
+    EXPECT_EQ(call(1), 0);
+    EXPECT_EQ(close(1).result, 0);
+    EXPECT_EQ(call(1), aee::no_such_mod);
+}
+
 TEST_F(Dispatching, closing_what_is_not_open_is_no_module) {
     for (const std::uint32_t handle : {0U, 1U, 3U, 0xFFFFFFFFU}) EXPECT_EQ(close(handle).result, 0x3E) << handle;
 }
