@@ -7,11 +7,6 @@
 namespace fastrpc::discovery {
 namespace {
 
-std::string read_model(const Roots& roots) {
-    std::string model = read_text(roots.path("/sys/firmware/devicetree/base/model"));
-    return model.empty() ? read_text(roots.path("/proc/device-tree/model")) : model;
-}
-
 std::string note_on(const std::string& name) {
     if (name.starts_with("accel/"))
         return fmt::format("/dev/{} is not used: sysfs names no DSP for it", printable(name));
@@ -19,6 +14,11 @@ std::string note_on(const std::string& name) {
 }
 
 } // namespace
+
+std::string read_model(const Roots& roots) {
+    std::string model = read_text(roots.path("/sys/firmware/devicetree/base/model"));
+    return model.empty() ? read_text(roots.path("/proc/device-tree/model")) : model;
+}
 
 const FoundDomain* Machine::find(Domain domain) const noexcept {
     const auto found = std::ranges::find(domains, domain, &FoundDomain::domain);

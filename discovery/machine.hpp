@@ -27,6 +27,9 @@ struct Machine {
     [[nodiscard]] const FoundDomain* find(Domain domain) const noexcept;
 };
 
+/// The model of the device tree, printable; empty without one.
+std::string read_model(const Roots& roots);
+
 /// Never fails: what cannot be read is not there.
 Machine discover(const Roots& roots = {});
 

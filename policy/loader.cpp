@@ -1,11 +1,11 @@
 // From the text of the files to rules. Strict: what is not understood is an error with its place, because a rule that
 // means something else than its author thinks is worse than none.
 #include "policy/accounts.hpp"
-#include "policy/drop_ins.hpp"
-#include "policy/located_json.hpp"
 #include "policy/rule.hpp"
-#include "policy/suggest.hpp"
 #include "policy/words.hpp"
+#include "settings/checks.hpp"
+#include "settings/drop_ins.hpp"
+#include "settings/suggest.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -15,12 +15,15 @@
 namespace fastrpc::policy {
 namespace {
 
+using settings::DropIn, settings::fail_at, settings::JsonMember, settings::JsonType, settings::JsonValue;
+using settings::parse_located, settings::Place, settings::read_drop_ins, settings::suggest;
+
 constexpr std::int64_t most_id = 0xFFFFFFFE; // 0xFFFFFFFF means "no id" to the kernel
 
 // Reads one file's rules; each member function reads one kind of value into its place in a Rule.
-class RuleReader {
+class RuleReader : public settings::Checks {
 public:
-    RuleReader(const std::string& file, std::vector<std::string>& warnings) : file_(file), warnings_(warnings) {}
+    RuleReader(const std::string& file, std::vector<std::string>& warnings) : Checks(file), warnings_(warnings) {}
 
     Status read_rule(const JsonValue& value, Rule& rule, Place& name_place) {
         if (Status ok = object(value, "a rule", rule_keys); !ok) return ok;
@@ -29,7 +32,7 @@ public:
         const JsonMember& name = *value.find("name");
         if (Status ok = read_name(name, rule); !ok) return ok;
         name_place = name.place;
-        rule.file = file_;
+        rule.file = file();
         rule.line = name.place.line;
         if (Status ok = read_effect(*value.find("effect"), rule); !ok) return ok;
         for (const JsonMember& member : value.members)
@@ -38,28 +41,8 @@ public:
         return {};
     }
 
-    std::unexpected<Error> at(Place place, std::string_view what) const { return fail_at(file_, place, what); }
-
-    Status object(const JsonValue& value, std::string_view what, std::span<const std::string_view> known) const {
-        if (value.type != JsonType::object) return mismatch(value, what, JsonType::object);
-        for (const JsonMember& member : value.members)
-            if (std::ranges::find(known, member.key) == known.end())
-                return at(member.place,
-                          fmt::format("{} has no key \"{}\"{}", what, member.key, suggest(member.key, known)));
-        return {};
-    }
-
-    Status expect(const JsonMember& member, JsonType type) const {
-        if (member.value.type == type) return {};
-        return mismatch(member.value, fmt::format("\"{}\"", member.key), type);
-    }
-
 private:
-    Status mismatch(const JsonValue& value, std::string_view what, JsonType type) const {
-        return at(value.place, fmt::format("{} must be {}, not {}", what, to_string(type), to_string(value.type)));
-    }
-
-    void warn(Place place, std::string_view what) { warnings_.push_back(fail_at(file_, place, what).error().text); }
+    void warn(Place place, std::string_view what) { warnings_.push_back(fail_at(file(), place, what).error().text); }
 
     Status read_member(const JsonMember& member, Rule& rule) {
         if (member.key == "priority") return read_priority(member, rule);
@@ -101,14 +84,6 @@ private:
         if (!number) return std::unexpected(number.error());
         rule.priority = static_cast<int>(*number);
         return {};
-    }
-
-    Result<std::int64_t> integer(const JsonValue& value, std::string_view what, std::int64_t least,
-                                 std::int64_t most) const {
-        if (value.type != JsonType::integer) return std::unexpected(mismatch(value, what, JsonType::integer).error());
-        if (value.integer < least || value.integer > most)
-            return at(value.place, fmt::format("{} must be from {} to {}, not {}", what, least, most, value.integer));
-        return value.integer;
     }
 
     Status read_subject(const JsonValue& value, Rule& rule) {
@@ -211,12 +186,6 @@ private:
         return at(item.place, fmt::format("\"{}\" is not a range of uids such as \"2000-2999\"", text));
     }
 
-    Status filled_array(const JsonMember& member) const {
-        if (Status ok = expect(member, JsonType::array); !ok) return ok;
-        if (member.value.items.empty()) return at(member.value.place, fmt::format("\"{}\" is empty", member.key));
-        return {};
-    }
-
     // Each word of the array to `take`, which says whether it knows it.
     template<class Take>
     Status words(const JsonMember& member, std::string_view what, std::span<const std::string_view> known,
@@ -300,7 +269,6 @@ private:
              fmt::format("rule \"{}\" allows nothing: these domains have no unsigned PDs", rule.name));
     }
 
-    const std::string& file_;
     std::vector<std::string>& warnings_;
 };
 
@@ -339,13 +307,13 @@ void mix(std::uint64_t& hash, std::string_view text) {
 namespace fastrpc {
 
 Result<Policy> Policy::load(std::span<const std::string> directories, std::vector<std::string>& warnings) {
-    const Result<std::vector<policy::DropIn>> files = policy::read_drop_ins(directories);
+    const Result<std::vector<settings::DropIn>> files = policy::read_drop_ins(directories);
     if (!files) return std::unexpected(files.error());
     auto compiled = std::make_shared<policy::Compiled>();
     compiled->directories.assign(directories.begin(), directories.end());
     compiled->revision = 0xCBF29CE484222325U;
     std::map<std::string, std::string> names;
-    for (const policy::DropIn& file : *files) {
+    for (const settings::DropIn& file : *files) {
         if (const Status ok = policy::read_file(file, compiled->rules, names, warnings); !ok)
             return std::unexpected(ok.error());
         policy::mix(compiled->revision, file.path);

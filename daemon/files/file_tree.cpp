@@ -1,38 +1,21 @@
 #include "daemon/files/file_tree.hpp"
 
+#include "daemon/files/overlay.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/core.h>
 #include <functional>
-#include <linux/magic.h>
-#include <linux/openat2.h>
 #include <optional>
+#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/vfs.h>
+#include <unistd.h>
 #include <utility>
 
 namespace fastrpc::daemon {
 namespace {
-
-/// Why a name is refused before the file system is asked; empty when it is not.
-std::string_view refusal(std::string_view name) noexcept {
-    if (name.find('\0') != name.npos) return "it holds a NUL byte";
-    while (!name.empty()) {
-        const auto part = name.substr(0, name.find('/'));
-        if (part == "..") return "it holds \"..\"";
-        name.remove_prefix(std::min(name.size(), part.size() + 1));
-    }
-    return {};
-}
-
-/// Also true when it cannot be told.
-bool is_procfs(int fd) noexcept {
-    struct statfs system {};
-    return ::fstatfs(fd, &system) != 0 || system.f_type == PROC_SUPER_MAGIC;
-}
 
 std::string quoted(std::string_view name) {
     constexpr std::size_t most = 256;
@@ -54,60 +37,19 @@ bool is_absolute(std::string_view name) noexcept {
     return name.starts_with('/');
 }
 
+/// Without "." and doubled or trailing slashes.
+std::string tidied(std::string_view name) {
+    std::string tidy = std::filesystem::path(name).lexically_normal().string();
+    while (tidy.size() > 1 && tidy.ends_with('/')) tidy.pop_back();
+    return tidy;
+}
+
+std::string joined(std::string_view directory, std::string_view rest) {
+    if (rest == ".") return std::string(directory);
+    return fmt::format("{}{}{}", directory, directory.ends_with('/') ? "" : "/", rest);
+}
+
 } // namespace
-
-/// What became of one candidate.
-struct FileTree::Attempt {
-    UniqueFd fd;
-    std::uint64_t size = 0;
-    int error = 0;            ///< errno when there is no fd
-    std::string_view refused; ///< why, when the tree itself says no
-
-    static Attempt refuse(std::string_view why) { return {{}, 0, EACCES, why}; }
-    /// A failed openat2: its flags turn escapes into errors of their own.
-    static Attempt failed(int error) {
-        if (error == ELOOP) return refuse("a symbolic link is on its way");
-        if (error == EXDEV) return refuse("it leaves the directory");
-        return {{}, 0, error, {}};
-    }
-    /// openat2; errno is set when the fd is empty.
-    static UniqueFd open(const Candidate& candidate, int flags) {
-        const bool links = candidate.directory->links == Links::beneath;
-        open_how how{};
-        how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
-        how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (links ? 0U : RESOLVE_NO_SYMLINKS);
-        const int directory = candidate.directory->fd.get();
-        return UniqueFd(static_cast<int>(::syscall(SYS_openat2, directory, candidate.path.c_str(), &how, sizeof how)));
-    }
-};
-
-FileTree::Attempt FileTree::try_file(const Candidate& candidate) {
-    // Only looking has no effect on a device or a FIFO, opening may: so the first fd is O_PATH.
-    const UniqueFd look = Attempt::open(candidate, O_PATH);
-    if (!look) return Attempt::failed(errno);
-    struct stat seen {};
-    if (::fstat(look.get(), &seen) != 0) return Attempt::failed(errno);
-    if (!S_ISREG(seen.st_mode)) return Attempt::refuse("it is no regular file");
-    if (is_procfs(look.get())) return Attempt::refuse("it is a file of procfs");
-
-    Attempt attempt;
-    attempt.fd = Attempt::open(candidate, O_RDONLY | O_NONBLOCK);
-    if (!attempt.fd) return Attempt::failed(errno);
-    struct stat opened {};
-    if (::fstat(attempt.fd.get(), &opened) != 0) return Attempt::failed(errno);
-    if (!S_ISREG(opened.st_mode) || opened.st_dev != seen.st_dev || opened.st_ino != seen.st_ino)
-        return Attempt::refuse("it was exchanged while it was opened");
-    attempt.size = static_cast<std::uint64_t>(opened.st_size);
-    return attempt;
-}
-
-FileTree::Attempt FileTree::try_directory(const Candidate& candidate) {
-    Attempt attempt;
-    attempt.fd = Attempt::open(candidate, O_RDONLY | O_DIRECTORY);
-    if (!attempt.fd) return Attempt::failed(errno);
-    if (is_procfs(attempt.fd.get())) return Attempt::refuse("it is a directory of procfs");
-    return attempt;
-}
 
 Result<UniqueFd> open_directory(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -131,51 +73,101 @@ Status check_directory(int fd) {
     return {};
 }
 
-void FileTree::add(UniqueFd directory, std::string name, Links links) {
-    directories_.push_back({std::move(directory), std::move(name), links});
+void FileTree::add(UniqueFd directory, Mount mount) {
+    directories_.push_back({std::move(directory), std::move(mount)});
+}
+
+Status FileTree::add_overlay(Overlay& overlay, const std::string& beneath, std::string name) {
+    const std::string what = fmt::format("making {}/{}", overlay.path(), beneath);
+    if (const int error = overlay.make_directories(beneath); error != 0 && error != EEXIST)
+        return fail_errno(what, error);
+    UniqueFd fd = open_beneath(overlay.directory(), beneath, O_RDONLY | O_DIRECTORY, Links::refused);
+    if (!fd) return fail_errno(what, errno);
+    add(std::move(fd), {.name = std::move(name), .searched = false, .overlay = &overlay, .beneath = beneath});
+    return {};
+}
+
+Status FileTree::add_generated(std::string name, std::string_view content) {
+    UniqueFd fd(::memfd_create("generated", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd) return fail_errno("generating " + name, errno);
+    if (::write(fd.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()) ||
+        ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+        return fail_errno("generating " + name, errno);
+    generated_.push_back({std::move(name), std::move(fd), content.size()});
+    return {};
+}
+
+std::string FileTree::Candidate::text() const {
+    const Mount& mount = directory->mount;
+    return mount.only.empty() ? joined(mount.name, path) : mount.name;
+}
+
+const FileTree::Generated* FileTree::generated(std::string_view name) const {
+    if (generated_.empty() || !is_absolute(name) || !refusal(name).empty()) return nullptr;
+    const auto found = std::ranges::find(generated_, tidied(name), &Generated::name);
+    return found == generated_.end() ? nullptr : &*found;
+}
+
+Status FileTree::check(std::string_view name) const {
+    if (name.empty()) return fail(ErrorKind::not_found, "the name of a file is empty", ENOENT);
+    if (name.size() > max_name_) return fail(ErrorKind::invalid, "the name of a file is too long", ENAMETOOLONG);
+    std::string_view why = refusal(name);
+    if (why.empty() && name.find(draft_prefix) != name.npos) why = "it is that of a file being written";
+    if (why.empty()) return {};
+    return fail(ErrorKind::denied, fmt::format("file {} refused: {}", quoted(name), why), EACCES);
+}
+
+void FileTree::add_absolute(std::string_view name, std::vector<Candidate>& found) const {
+    const std::string tidy = tidied(name);
+    const std::size_t before = found.size();
+    for (const Directory& directory : directories_) {
+        const Mount& mount = directory.mount;
+        if (!is_absolute(mount.name)) continue;
+        const auto rest = beneath(tidy, mount.name);
+        if (!rest || (!mount.only.empty() && *rest != ".")) continue;
+        found.push_back({&directory, mount.only.empty() ? std::string(*rest) : mount.only});
+    }
+    std::stable_sort(found.begin() + static_cast<std::ptrdiff_t>(before), found.end(),
+                     [](const Candidate& one, const Candidate& other) {
+                         return one.directory->mount.name.size() > other.directory->mount.name.size();
+                     });
 }
 
 Result<std::vector<FileTree::Candidate>> FileTree::candidates(std::string_view name) const {
-    if (name.empty()) return fail(ErrorKind::not_found, "the name of a file is empty", ENOENT);
-    if (name.size() > max_name_) return fail(ErrorKind::invalid, "the name of a file is too long", ENAMETOOLONG);
-    const auto refused = [&](std::string_view why) {
-        return fail(ErrorKind::denied, "file " + quoted(name) + " refused: " + std::string(why), EACCES);
-    };
-    if (const auto why = refusal(name); !why.empty()) return refused(why);
+    if (const Status checked = check(name); !checked) return std::unexpected(checked.error());
     std::vector<Candidate> found;
-    if (!is_absolute(name)) {
-        const std::string plain(name);
-        const std::string of_domain = std::string(to_string(domain_)) + '/' + plain;
-        for (const Directory& directory : directories_) {
-            found.push_back({&directory, of_domain});
-            found.push_back({&directory, plain});
-        }
+    if (is_absolute(name)) {
+        add_absolute(name, found);
+        if (found.empty())
+            return fail(ErrorKind::denied,
+                        fmt::format("file {} refused: it is absolute and in no directory of the DSP's", quoted(name)),
+                        EACCES);
         return found;
     }
-    const std::string tidy = std::filesystem::path(name).lexically_normal().string();
+    const std::string plain(name);
+    const std::string of_domain = std::string(to_string(domain_)) + '/' + plain;
     for (const Directory& directory : directories_) {
-        if (!is_absolute(directory.name)) continue;
-        if (const auto rest = beneath(tidy, directory.name)) found.push_back({&directory, std::string(*rest)});
+        if (!directory.mount.searched) continue;
+        found.push_back({&directory, of_domain});
+        found.push_back({&directory, plain});
     }
-    if (found.empty()) return refused("it is absolute and in no directory of the DSP's");
-    std::ranges::stable_sort(found, std::greater(), [](const Candidate& one) { return one.directory->name.size(); });
     return found;
 }
 
-Result<OpenedFile> FileTree::search(std::string_view name, Attempt (*attempt)(const Candidate&)) const {
-    const auto places = candidates(name);
-    if (!places) return std::unexpected(places.error());
+Result<FileTree::Found> FileTree::search(std::string_view name, const std::vector<Candidate>& places,
+                                         Attempt (*attempt)(int, const std::string&, Links)) {
     int last = ENOENT;
     std::string refused;
     std::string unreadable; // the reason behind a search that ended on ENOENT only in the last directory
-    for (const Candidate& place : *places) {
-        Attempt tried = attempt(place);
-        if (tried.fd) return OpenedFile{std::move(tried.fd), tried.size, place.directory->name + '/' + place.path};
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const Directory& directory = *places[i].directory;
+        Attempt tried = attempt(directory.fd.get(), places[i].path, directory.mount.links);
+        if (tried.fd) return Found{std::move(tried), i};
         last = tried.error;
         if (!tried.refused.empty()) {
             if (refused.empty()) refused = tried.refused;
         } else if (last != ENOENT && last != ENOTDIR && unreadable.empty()) {
-            unreadable = errno_text(last) + " in " + place.directory->name;
+            unreadable = errno_text(last) + " in " + directory.mount.name;
         }
     }
     const std::string text = "file " + quoted(name);
@@ -185,36 +177,134 @@ Result<OpenedFile> FileTree::search(std::string_view name, Attempt (*attempt)(co
 }
 
 Result<OpenedFile> FileTree::open(std::string_view name) const {
-    return search(name, &FileTree::try_file);
+    if (const Generated* made = generated(name)) {
+        // Positions are ours, so one open file serves all readers.
+        UniqueFd fd(::fcntl(made->fd.get(), F_DUPFD_CLOEXEC, 0));
+        if (!fd) return fail_errno("opening " + made->name, errno);
+        return OpenedFile{std::move(fd), made->size, made->name};
+    }
+    const auto places = candidates(name);
+    if (!places) return std::unexpected(places.error());
+    auto found = search(name, *places, open_file_beneath);
+    if (!found) return std::unexpected(found.error());
+    return OpenedFile{std::move(found->attempt.fd), found->attempt.size, (*places)[found->place].text()};
 }
 
-Result<OpenedFile> FileTree::open_directory(std::string_view name) const {
-    return search(name, &FileTree::try_directory);
+Result<OpenedFile> FileTree::open(std::string_view name, const std::vector<std::string>& directories) const {
+    if (const Status checked = check(name); !checked) return std::unexpected(checked.error());
+    Result<OpenedFile> last =
+        fail(ErrorKind::not_found, fmt::format("file {} is in none of the directories searched", quoted(name)), ENOENT);
+    for (const std::string& path : places(name, directories)) {
+        last = open(path);
+        if (last) return last;
+    }
+    return last;
+}
+
+Result<OpenedDirectory> FileTree::open_directory(std::string_view name) const {
+    OpenedDirectory opened;
+    const std::string prefix = is_absolute(name) ? joined(tidied(name), "") : std::string();
+    for (const Generated& made : generated_)
+        if (!prefix.empty() && made.name.starts_with(prefix) && made.name.find('/', prefix.size()) == made.name.npos)
+            opened.extra.push_back(made.name.substr(prefix.size()));
+    const auto places = candidates(name);
+    if (!places) {
+        if (!opened.extra.empty()) return opened;
+        return std::unexpected(places.error());
+    }
+    auto found = search(name, *places, open_directory_beneath);
+    if (!found) {
+        if (!opened.extra.empty()) return opened;
+        return std::unexpected(found.error());
+    }
+    const Candidate& first = (*places)[found->place];
+    opened.layers.push_back(std::move(found->attempt.fd));
+    for (std::size_t i = found->place + 1; i < places->size(); ++i) {
+        const Candidate& other = (*places)[i];
+        if (!is_absolute(name) || other.directory->mount.name != first.directory->mount.name) continue;
+        if (Attempt more = open_directory_beneath(other.directory->fd.get(), other.path, other.directory->mount.links);
+            more.fd)
+            opened.layers.push_back(std::move(more.fd));
+    }
+    return opened;
 }
 
 std::vector<std::string> FileTree::places(std::string_view name) const {
     std::vector<std::string> found;
     if (const auto places = candidates(name))
-        for (const Candidate& place : *places) found.push_back(place.directory->name + '/' + place.path);
+        for (const Candidate& place : *places) found.push_back(place.text());
+    return found;
+}
+
+std::vector<std::string> FileTree::places(std::string_view name, const std::vector<std::string>& directories) const {
+    std::vector<std::string> found;
+    for (const std::string& directory : directories) {
+        if (directory.empty()) {
+            found.emplace_back(name);
+            continue;
+        }
+        found.push_back(joined(directory, fmt::format("{}/{}", to_string(domain_), name)));
+        found.push_back(joined(directory, name));
+    }
     return found;
 }
 
 bool FileTree::exists(std::string_view name) const {
+    if (generated(name) != nullptr) return true;
     const auto places = candidates(name);
     return places && std::ranges::any_of(*places, [](const Candidate& place) {
-               return static_cast<bool>(Attempt::open(place, O_PATH));
+               const Directory& directory = *place.directory;
+               return static_cast<bool>(open_beneath(directory.fd.get(), place.path, O_PATH, directory.mount.links));
            });
 }
 
 std::vector<std::string> FileTree::search_paths() const {
     std::vector<std::string> paths;
     for (const Directory& directory : directories_) {
-        if (!is_absolute(directory.name)) continue;
+        const Mount& mount = directory.mount;
+        if (!mount.searched || !is_absolute(mount.name)) continue;
         const std::string domain(to_string(domain_));
-        if (try_directory({&directory, domain}).fd) paths.push_back(directory.name + '/' + domain);
-        paths.push_back(directory.name);
+        if (open_directory_beneath(directory.fd.get(), domain, mount.links).fd)
+            paths.push_back(joined(mount.name, domain));
+        paths.push_back(mount.name);
     }
     return paths;
+}
+
+std::vector<std::string> FileTree::search_paths(const std::vector<std::string>& directories) const {
+    std::vector<std::string> paths;
+    for (const std::string& directory : directories) {
+        if (directory.empty()) continue;
+        for (const std::string& path : {joined(directory, to_string(domain_)), directory})
+            if (open_directory(path)) paths.push_back(path);
+    }
+    return paths;
+}
+
+Result<FileTree::WritePlace> FileTree::writable(std::string_view name) const {
+    const auto read_only = [&] {
+        return fail(ErrorKind::denied, fmt::format("file {} refused: nothing may be written there", quoted(name)),
+                    EROFS);
+    };
+    if (const Status checked = check(name); !checked) return std::unexpected(checked.error());
+    if (!is_absolute(name) || generated(name) != nullptr) return read_only();
+    std::vector<Candidate> places;
+    add_absolute(name, places);
+    const auto upper =
+        std::ranges::find_if(places, [](const Candidate& place) { return place.directory->mount.overlay != nullptr; });
+    if (upper == places.end()) return read_only();
+    const Mount& mount = upper->directory->mount;
+    if (upper->path == ".") return fail(ErrorKind::denied, quoted(name) + " is the overlay itself", EISDIR);
+    WritePlace place{mount.overlay, joined(mount.beneath, upper->path), false, false};
+    const std::string above = std::filesystem::path(upper->path).parent_path().string();
+    for (const Candidate& lower : places) {
+        if (lower.directory->mount.overlay != nullptr || lower.directory->mount.name != mount.name) continue;
+        const Links links = lower.directory->mount.links;
+        const int fd = lower.directory->fd.get();
+        if (open_beneath(fd, above.empty() ? "." : above, O_PATH | O_DIRECTORY, links)) place.beneath_lower = true;
+        if (open_beneath(fd, lower.path, O_PATH, links)) place.in_lower = true;
+    }
+    return place;
 }
 
 Status add_directories(FileTree& tree, const std::vector<std::string>& paths) {

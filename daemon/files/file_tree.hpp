@@ -1,13 +1,14 @@
-// The files that a PD may read: an ordered list of directories, none of which a name can leave.
+// The files that a PD sees: an ordered list of directories, none of which a name can leave.
 //
-// A name from the DSP is untrusted. It is resolved by the kernel beneath a directory fd (openat2), never as a path of
-// our own: no way out, no magic link, no "..", and nothing but regular files and directories. So a session reads
+// A name from the DSP is untrusted. It is resolved by the kernel beneath a directory fd (confined.hpp), never as a path
+// of our own: no way out, no magic link, no "..", and nothing but regular files and directories. So a session reads
 // through its client's directory fds and the host opens no path on the client's behalf. An absolute name reaches a
-// directory of the tree that has just that path, and nothing else.
+// directory of the tree that has just that path, and nothing else; several may have the same, and are one to the DSP.
 #pragma once
 
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
+#include "daemon/files/confined.hpp"
 #include "ipc/domain.hpp"
 
 #include <cstddef>
@@ -18,19 +19,20 @@
 
 namespace fastrpc::daemon {
 
+class Overlay;
+
 /// Longest name that the DSP may ask for, in bytes.
 inline constexpr std::size_t max_file_name = 4096;
 
 struct OpenedFile {
-    UniqueFd fd;            ///< O_RDONLY, a regular file or, where one was asked for, a directory
-    std::uint64_t size = 0; ///< bytes, at the time of opening; of a directory 0
+    UniqueFd fd;            ///< O_RDONLY, a regular file
+    std::uint64_t size = 0; ///< bytes, at the time of opening
     std::string path;       ///< for people: the directory's name and the way beneath it
 };
 
-/// What a symbolic link in a directory of a tree does.
-enum class Links {
-    refused, ///< ends the way: whoever filled the directory is not trusted
-    beneath, ///< leads on, as long as the way does not leave the directory
+struct OpenedDirectory {
+    std::vector<UniqueFd> layers;   ///< those that are one to the DSP; entries of earlier ones hide those of later ones
+    std::vector<std::string> extra; ///< names of generated files in it
 };
 
 /// Opens a directory of ours (a vendor tree, a configured one) by path. Symbolic links in `path` are followed: it comes
@@ -41,14 +43,30 @@ Result<UniqueFd> open_directory(const std::string& path);
 /// where "files" would be our own memory. ErrorKind::invalid otherwise.
 Status check_directory(int fd);
 
+/// How a directory stands in a tree.
+struct Mount {
+    std::string name; ///< for people; one that is an absolute path is also what the DSP may call the directory
+    Links links = Links::refused;
+    bool searched = true;       ///< relative names are looked for in it
+    std::string only = {};      ///< not empty: the name is that of one file, which is called this in the directory
+    Overlay* overlay = nullptr; ///< may be written: the directory is `beneath` this one
+    std::string beneath = {};
+};
+
 class FileTree {
 public:
     /// `domain` names the subdirectory that is searched first in every directory (USERSPACE 5.4).
     explicit FileTree(Domain domain, std::size_t max_name = max_file_name) : domain_(domain), max_name_(max_name) {}
 
-    /// Appends a directory, searched after those added before. `name` is for messages, and one that is an absolute path
-    /// is also what the DSP may call the directory.
-    void add(UniqueFd directory, std::string name, Links links = Links::refused);
+    /// Appends a directory, searched after those added before.
+    void add(UniqueFd directory, Mount mount);
+    void add(UniqueFd directory, std::string name, Links links = Links::refused) {
+        add(std::move(directory), {.name = std::move(name), .links = links});
+    }
+    /// Appends `beneath` of an overlay, which must outlive the tree, making it where it is not there.
+    Status add_overlay(Overlay& overlay, const std::string& beneath, std::string name);
+    /// A file without a place on disk, under an absolute name; found before all directories.
+    Status add_generated(std::string name, std::string_view content);
     [[nodiscard]] bool empty() const noexcept { return directories_.empty(); }
 
     /// Finds and opens `name` for reading, in the order of USERSPACE 5.4: per directory `<domain>/<name>`, then
@@ -57,42 +75,73 @@ public:
     /// file, else that of the last candidate (ENOENT with ErrorKind::not_found is the normal one), ENAMETOOLONG for a
     /// name above the cap. Thread-safe.
     [[nodiscard]] Result<OpenedFile> open(std::string_view name) const;
+    /// The same in the directories that this list names, as a DSP's own search list does (USERSPACE 5.4 rule 2); an
+    /// empty one stands for `name` as it is.
+    [[nodiscard]] Result<OpenedFile> open(std::string_view name, const std::vector<std::string>& directories) const;
 
     /// The same for a directory.
-    [[nodiscard]] Result<OpenedFile> open_directory(std::string_view name) const;
+    [[nodiscard]] Result<OpenedDirectory> open_directory(std::string_view name) const;
 
-    /// The directories as the DSP may call them, in the order of the search, `<directory>/<domain>` only where it is;
-    /// those without an absolute name are left out.
+    /// The searched directories as the DSP may call them, in the order of the search, `<directory>/<domain>` only where
+    /// it is; those without an absolute name are left out.
     [[nodiscard]] std::vector<std::string> search_paths() const;
+    /// Which of these are directories of the tree, `<directory>/<domain>` before each.
+    [[nodiscard]] std::vector<std::string> search_paths(const std::vector<std::string>& directories) const;
 
     /// Each place where `name` is looked for, in order, for people; none for a name that cannot be anywhere.
     [[nodiscard]] std::vector<std::string> places(std::string_view name) const;
+    /// The same for a list of directories: absolute names, and what `name` itself is.
+    [[nodiscard]] std::vector<std::string> places(std::string_view name,
+                                                  const std::vector<std::string>& directories) const;
 
     /// Whether `name` is in the tree in any form that open() could reach, also as a directory or unreadable (USERSPACE
     /// 5.3, fileExists).
     [[nodiscard]] bool exists(std::string_view name) const;
 
+    /// Where `name`, which need not be there, may be written.
+    struct WritePlace {
+        Overlay* overlay = nullptr;
+        std::string path;           ///< in the overlay
+        bool beneath_lower = false; ///< a read-only directory has the directory above it
+        bool in_lower = false;      ///< ... or the name itself
+    };
+    /// `Error::os_error`: EROFS where nothing may be written, EACCES, EISDIR for the overlay's own name, else as
+    /// open().
+    [[nodiscard]] Result<WritePlace> writable(std::string_view name) const;
+
 private:
     struct Directory {
         UniqueFd fd;
+        Mount mount;
+    };
+    struct Generated {
         std::string name;
-        Links links = Links::refused;
+        UniqueFd fd; ///< a sealed memfd
+        std::uint64_t size = 0;
     };
     struct Candidate {
         const Directory* directory;
         std::string path; ///< beneath it
+        [[nodiscard]] std::string text() const;
     };
-    struct Attempt;
 
+    /// Why `name` is nowhere, before a look; EACCES, ENOENT or ENAMETOOLONG.
+    [[nodiscard]] Status check(std::string_view name) const;
     /// Where `name` is looked for; nothing but why not when it cannot be anywhere.
     [[nodiscard]] Result<std::vector<Candidate>> candidates(std::string_view name) const;
-    [[nodiscard]] Result<OpenedFile> search(std::string_view name, Attempt (*attempt)(const Candidate&)) const;
-    static Attempt try_file(const Candidate& candidate);
-    static Attempt try_directory(const Candidate& candidate);
+    void add_absolute(std::string_view name, std::vector<Candidate>& found) const;
+    [[nodiscard]] const Generated* generated(std::string_view name) const;
+    struct Found {
+        Attempt attempt;
+        std::size_t place = 0; ///< index of the candidate
+    };
+    static Result<Found> search(std::string_view name, const std::vector<Candidate>& places,
+                                Attempt (*attempt)(int, const std::string&, Links));
 
     Domain domain_;
     std::size_t max_name_;
     std::vector<Directory> directories_;
+    std::vector<Generated> generated_;
 };
 
 /// Appends the directories of ours that are there; an absent one costs nothing, an unreadable one is an error. Links in

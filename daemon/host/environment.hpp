@@ -4,6 +4,7 @@
 #include "base/result.hpp"
 #include "daemon/device/device.hpp"
 #include "daemon/device/heap.hpp"
+#include "discovery/system_files.hpp"
 #include "discovery/watcher.hpp"
 
 #include <chrono>
@@ -27,7 +28,12 @@ struct HostEnvironment {
     /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart.
     std::function<Status(bool may_open)> enter_sandbox;
     std::string control_path = "/run/fastrpcd/control.sock";
-    std::vector<std::string> dsp_directories; ///< of the DSP's vendor files; those that do not exist are left out
+    /// Of the DSP's vendor files; those that do not exist are left out. A static PD's own definition names them where
+    /// this is empty.
+    std::vector<std::string> dsp_directories;
+    std::vector<std::string> definition_directories; ///< of static PDs, in rising priority
+    std::string state_directory;                     ///< where a static PD keeps what it writes
+    discovery::Roots roots;                          ///< of the machine's files
     /// How long calls may take to come back at the end of a session. Dying inside a call costs the DSP a context id
     /// for ever (KERNEL 1.14).
     std::chrono::milliseconds end_limit{2000};

@@ -9,8 +9,10 @@ namespace fastrpc::daemon {
 
 /// Exit codes of fastrpc-pd.
 enum class HostExit {
-    ended = 0,    ///< served and ended, or said why not over the control connection
-    protocol = 3, ///< fastrpcd was not there or did not speak the protocol; one log line says what
+    ended = 0,         ///< served and ended, or said why not over the control connection
+    protocol = 3,      ///< fastrpcd was not there or did not speak the protocol; one log line says what
+    not_wanted = 4,    ///< this machine does not host this PD; starting again changes nothing
+    misconfigured = 5, ///< a definition that is broken; one log line says where
 };
 
 /// Hosts one session: takes the start message from `control`, creates the PD, serves until an end. SIGTERM is blocked

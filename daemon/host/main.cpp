@@ -1,7 +1,8 @@
 // fastrpc-pd: the host of exactly one PD.
 //
 //   fastrpc-pd --session [--control PATH] [--dsp-dir DIR]...             started per session by socket activation
-//   fastrpc-pd --domain D --pd root|audio|sensors [--control PATH] [--dsp-dir DIR]...
+//   fastrpc-pd --domain D --pd root|audio|sensors [--control PATH] [--dsp-dir DIR]... [--pd-dir DIR]... [--state-dir
+//   DIR]
 #include "base/log.hpp"
 #include "daemon/device/backend.hpp"
 #include "daemon/host/hosts.hpp"
@@ -36,6 +37,11 @@ void raise_fd_limit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::string default_state_directory(const std::string& domain, const std::string& pd) {
+    const char* given = std::getenv("STATE_DIRECTORY"); // of systemd
+    return given != nullptr ? given : "/var/lib/fastrpcd/" + domain + '-' + pd;
+}
+
 HostExit session(const HostEnvironment& environment) {
     const int given = ::sd_listen_fds(1);
     if (given != 1) {
@@ -64,6 +70,9 @@ int main(int argc, char** argv) {
         .watch_nodes = [] { return discovery::Watcher::open({}, discovery::Watcher::Means::inotify); },
         .enter_sandbox = enter_sandbox,
         .dsp_directories = {},
+        .definition_directories = {},
+        .state_directory = {},
+        .roots = {},
     };
     bool is_session = false;
     std::string domain_name;
@@ -79,14 +88,26 @@ int main(int argc, char** argv) {
     pd_option->needs(domain_option);
     app.add_option("--control", environment.control_path, "fastrpcd's control socket")->capture_default_str();
     app.add_option("--dsp-dir", environment.dsp_directories,
-                   "directory of the DSP's own files, again for more (default: /usr/lib/dsp and /usr/lib/rfsa/adsp)");
+                   "directory of the DSP's own files, again for more (default: what the PD's definition says; for "
+                   "sessions /usr/lib/dsp and /usr/lib/rfsa/adsp)");
+    app.add_option("--pd-dir", environment.definition_directories,
+                   "directory of PD definitions, again for more, later ones replace files of earlier ones (default: "
+                   "/usr/lib/fastrpcd/pd.d, /run/fastrpcd/pd.d, /etc/fastrpcd/pd.d)");
+    app.add_option("--state-dir", environment.state_directory,
+                   "where a static PD keeps what it writes (default: $STATE_DIRECTORY, else "
+                   "/var/lib/fastrpcd/DOMAIN-PD)");
     app.add_option("--client-ids", options.client_ids,
                    "by what the DSP knows clients of the misc driver, for kernels with backports (default: by release)")
         ->transform(CLI::CheckedTransformer(
             std::map<std::string, ClientIds>{{"process", ClientIds::process}, {"slot", ClientIds::slot}}));
     app.set_version_flag("--version", FASTRPCD_VERSION);
     CLI11_PARSE(app, argc, argv);
-    if (environment.dsp_directories.empty()) environment.dsp_directories = {"/usr/lib/dsp", "/usr/lib/rfsa/adsp"};
+    if (is_session && environment.dsp_directories.empty())
+        environment.dsp_directories = {"/usr/lib/dsp", "/usr/lib/rfsa/adsp"};
+    if (environment.definition_directories.empty())
+        environment.definition_directories = {"/usr/lib/fastrpcd/pd.d", "/run/fastrpcd/pd.d", "/etc/fastrpcd/pd.d"};
+    if (environment.state_directory.empty())
+        environment.state_directory = default_state_directory(domain_name, pd_name);
 
     log::open("fastrpc-pd");
     block_signals();

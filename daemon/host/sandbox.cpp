@@ -129,10 +129,12 @@ Status add_rules(scmp_filter_ctx filter, bool may_open) {
         if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0); result < 0)
             return failed(name, result);
     }
+    // A static host opens its node and its trees again, and writes what its PD keeps.
     if (may_open)
-        for (const int number : {SCMP_SYS(open), SCMP_SYS(openat)})
+        for (const int number : {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(pwrite64), SCMP_SYS(fsync),
+                                 SCMP_SYS(mkdirat), SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2)})
             if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0); result < 0)
-                return failed("open", result);
+                return failed("a static host's calls", result);
     int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     if (result < 0) return failed("socket", result);
     for (const int option : {PR_SET_NAME, PR_GET_NAME}) {

@@ -3,10 +3,13 @@
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/hosts.hpp"
 #include "daemon/host/node_watch.hpp"
+#include "daemon/host/pd_tree.hpp"
 #include "daemon/host/static_run.hpp"
+#include "discovery/machine.hpp"
 
 #include <algorithm>
 #include <csignal>
+#include <expected>
 #include <fmt/core.h>
 #include <mutex>
 #include <optional>
@@ -14,6 +17,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace fastrpc::daemon {
@@ -22,24 +26,22 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds first_delay = 100ms;
-constexpr std::chrono::milliseconds longest_delay = 30s;
-// A PD that served this long was well: the next failure is a new incident.
-constexpr auto stable_after = 30s;
 // For a node that is there and not ours to open, or when nobody can watch for one.
 constexpr auto node_retry = 1s;
 
 class StaticHost {
 public:
     /// `privileged`: the process keeps what an init may need (keep_init_privilege()).
-    StaticHost(Domain domain, PdKind kind, const HostEnvironment& environment, bool privileged) :
-        domain_(domain), kind_(kind), environment_(environment), privileged_(privileged),
-        changed_(loop_, [this] { on_change(); }), retry_(loop_, [this] { start(state_ == PdState::waiting); }),
+    StaticHost(const StaticSetup& setup, const HostEnvironment& environment, bool privileged) :
+        setup_(setup), environment_(environment), privileged_(privileged), changed_(loop_, [this] { on_change(); }),
+        retry_(loop_, [this] { start(state_ == PdState::waiting); }),
         eviction_(loop_, [this] { return !run_ || run_->interrupt(); }),
         link_(loop_, environment.control_path,
               {[this] { return describe(); }, [this] { return counters(); },
                [this](std::string reason) { stop("fastrpcd stopped the PD: " + reason, false); },
                [this](Error error) { stop("fastrpcd does not accept the PD: " + error.text, false); }}) {}
+
+    [[nodiscard]] HostExit exit_code() const noexcept { return exit_; }
 
     /// False when threads are still inside the DSP.
     bool run() {
@@ -111,10 +113,15 @@ private:
     void start(bool quiet = false) {
         run_.reset(); // over, else we would not be here
         retry_.cancel();
+        if (const auto& unless = setup_.definition.unless;
+            unless && discovery::discover(environment_.roots).find(*unless) != nullptr) {
+            exit_ = HostExit::not_wanted;
+            return stop(fmt::format("this machine has {}, which has the PD itself", to_string(*unless)), false);
+        }
         node_came_ = node_left_ = false;
         if (!quiet) move_to(PdState::attaching, {}, attempts_ == 0 ? "starting" : "starting again");
         ++attempts_;
-        run_ = std::make_unique<StaticRun>(domain_, kind_, environment_, stats_, privileged_ && attempts_ == 1,
+        run_ = std::make_unique<StaticRun>(setup_, environment_, stats_, privileged_ && attempts_ == 1,
                                            [this] { changed_.wake(); });
     }
 
@@ -168,7 +175,8 @@ private:
 
     void on_ended(const StaticRun::State& now) {
         if (state_ == PdState::running) {
-            if (Clock::now() - running_since_ >= stable_after) delay_ = first_delay;
+            if (Clock::now() - running_since_ >= setup_.definition.restart.quiet)
+                delay_ = setup_.definition.restart.first;
             log::warning(fmt::format("the {} PD of {} ended and is started again: {}", to_string(kind_),
                                      to_string(domain_), now.reason),
                          {domain_field(), {"FASTRPC_GENERATION", std::to_string(generation_)}});
@@ -180,7 +188,7 @@ private:
         move_to(PdState::restarting, {}, now.reason);
         if (node_left_) return start(!node_came_); // no need to wait for what is told
         retry_.set(jittered(delay_));
-        delay_ = std::min(delay_ * 2, longest_delay);
+        delay_ = std::min(delay_ * 2, setup_.definition.restart.longest);
     }
 
     /// 50 to 100 %, so that the hosts of one DSP do not come back in step.
@@ -200,8 +208,9 @@ private:
         loop_.stop();
     }
 
-    Domain domain_;
-    PdKind kind_;
+    const StaticSetup& setup_;
+    Domain domain_ = setup_.definition.domain;
+    PdKind kind_ = setup_.definition.kind;
     const HostEnvironment& environment_;
     bool privileged_;
     Loop loop_;
@@ -221,13 +230,33 @@ private:
     std::uint64_t opened_us_ = 0;
     std::uint64_t attempts_ = 0;
     Clock::time_point running_since_;
-    std::chrono::milliseconds delay_ = first_delay;
+    std::chrono::milliseconds delay_ = setup_.definition.restart.first;
     std::minstd_rand random_{std::random_device{}()};
     bool confined_ = false;
     bool by_signal_ = false;
+    HostExit exit_ = HostExit::ended;
     std::unique_ptr<StaticRun> run_;
     std::optional<NodeWatch> watch_;
 };
+
+/// What the PD is given; nothing, and why in the log, when that cannot be told.
+std::expected<StaticSetup, HostExit> set_up(Domain domain, PdKind kind, const HostEnvironment& environment) {
+    auto definition = load_definition(environment.definition_directories, domain, kind);
+    if (!definition) {
+        log::error(definition.error().text);
+        return std::unexpected(HostExit::misconfigured);
+    }
+    if (!definition->enabled) return std::unexpected(HostExit::not_wanted);
+    if (!environment.dsp_directories.empty()) definition->search = environment.dsp_directories;
+    StaticSetup setup{std::move(*definition), {}};
+    if (!has_state(setup.definition)) return setup;
+    if (auto overlay = Overlay::open(environment.state_directory, setup.definition.writes))
+        setup.state = std::make_unique<Overlay>(std::move(*overlay));
+    else
+        log::error("the PD can keep nothing: " + overlay.error().text,
+                   {{"FASTRPC_DOMAIN", std::string(to_string(domain))}});
+    return setup;
+}
 
 } // namespace
 
@@ -238,15 +267,20 @@ HostExit run_static(Domain domain, PdKind kind, const HostEnvironment& environme
         log::error(privileged.error().text);
         return HostExit::protocol;
     }
-    auto host = std::make_unique<StaticHost>(domain, kind, environment, *privileged);
+    auto given = set_up(domain, kind, environment);
+    if (!given) return given.error();
+    auto setup = std::make_unique<StaticSetup>(std::move(*given));
+    auto host = std::make_unique<StaticHost>(*setup, environment, *privileged);
     if (!host->run()) {
-        // Its threads still use it; the caller ends the process.
+        // Its threads still use both; the caller ends the process.
         static std::mutex mutex;
-        static std::vector<std::unique_ptr<StaticHost>>& abandoned = *new std::vector<std::unique_ptr<StaticHost>>;
+        using Left = std::pair<std::unique_ptr<StaticHost>, std::unique_ptr<StaticSetup>>;
+        static std::vector<Left>& abandoned = *new std::vector<Left>;
         const std::scoped_lock lock(mutex);
-        abandoned.push_back(std::move(host));
+        abandoned.emplace_back(std::move(host), std::move(setup));
+        return HostExit::ended;
     }
-    return HostExit::ended;
+    return host->exit_code();
 }
 
 } // namespace fastrpc::daemon

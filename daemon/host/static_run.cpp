@@ -1,5 +1,6 @@
 #include "daemon/host/static_run.hpp"
 
+#include "daemon/host/pd_tree.hpp"
 #include "daemon/host/wait_guard.hpp"
 #include "daemon/reverse/reverse_server.hpp"
 
@@ -10,21 +11,19 @@
 namespace fastrpc::daemon {
 namespace {
 
-// What a first create takes from the reserved memory of the audio DSP (USERSPACE 3.1).
-constexpr std::uint32_t audio_heap_bytes = 3U << 20;
-
-CallResult initialise(Device& device, PdKind kind) {
+CallResult initialise(Device& device, const PdDefinition& definition) {
     const WaitGuard guard(device);
-    if (kind == PdKind::audio) return device.create_static("audiopd", audio_heap_bytes);
-    return kind == PdKind::sensors ? device.attach_sensors() : device.attach_root();
+    if (definition.kind == PdKind::audio)
+        return device.create_static(definition.static_name, definition.static_heap_bytes);
+    return definition.kind == PdKind::sensors ? device.attach_sensors() : device.attach_root();
 }
 
 } // namespace
 
-StaticRun::StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats,
-                     bool privileged, std::function<void()> changed) :
-    domain_(domain),
-    kind_(kind), environment_(environment), stats_(stats), privileged_(privileged), changed_(std::move(changed)) {
+StaticRun::StaticRun(const StaticSetup& setup, const HostEnvironment& environment, ReverseStats& stats, bool privileged,
+                     std::function<void()> changed) :
+    setup_(setup),
+    environment_(environment), stats_(stats), privileged_(privileged), changed_(std::move(changed)) {
     state_.reason = "attaching";
     thread_ = std::thread([this] { run(); });
 }
@@ -78,7 +77,7 @@ StaticRun::State StaticRun::live() {
         state_.node = device.node();
         state_.facts = device.facts();
     }
-    const CallResult attached = initialise(device, kind_);
+    const CallResult attached = initialise(device, setup_.definition);
     if (privileged_)
         if (const Status dropped = environment_.drop_privileges(); !dropped)
             return {Phase::permanent, device.node(), dropped.error().text, {}};
@@ -96,10 +95,11 @@ StaticRun::State StaticRun::live() {
 }
 
 StaticRun::State StaticRun::serve(Device& device) {
-    FileTree tree(domain_);
-    if (const Status status = add_directories(tree, environment_.dsp_directories); !status)
-        return {Phase::ended, device.node(), status.error().text, {}};
-    ReverseServer server(device, std::move(tree), stats_, {}, AppsMem::default_cap);
+    const PdDefinition& definition = setup_.definition;
+    Result<FileTree> tree = build_tree(definition, setup_.state.get(), environment_.roots);
+    if (!tree) return {Phase::ended, device.node(), tree.error().text, {}};
+    ReverseServer server(device, std::move(*tree), stats_, Environment(definition.environment), definition.heap_bytes,
+                         definition.open_files);
     // Registering needs a listener that serves, so it can't be done on this thread.
     std::thread registration;
     const ListenerEnd end = server.run([&] {

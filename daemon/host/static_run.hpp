@@ -3,6 +3,7 @@
 
 #include "daemon/host/ender.hpp"
 #include "daemon/host/environment.hpp"
+#include "daemon/host/pd_definition.hpp"
 #include "daemon/reverse/reverse_stats.hpp"
 
 #include <condition_variable>
@@ -14,6 +15,12 @@
 #include <thread>
 
 namespace fastrpc::daemon {
+
+/// What a static PD is given, for the life of its host.
+struct StaticSetup {
+    PdDefinition definition;
+    std::unique_ptr<Overlay> state; ///< what the PD may write; null when that is nothing
+};
 
 class StaticRun {
 public:
@@ -36,7 +43,7 @@ public:
 
     /// Starts at once. `privileged`: the thread inherits a privilege for the init and drops it afterwards. `changed` is
     /// called on its threads after each change of state() and must be thread-safe.
-    StaticRun(Domain domain, PdKind kind, const HostEnvironment& environment, ReverseStats& stats, bool privileged,
+    StaticRun(const StaticSetup& setup, const HostEnvironment& environment, ReverseStats& stats, bool privileged,
               std::function<void()> changed);
     /// Waits for the threads: only when state() is over, or after a stop_by() that succeeded.
     ~StaticRun();
@@ -57,8 +64,9 @@ private:
     State serve(Device& device);
     void set(State state);
 
-    Domain domain_;
-    PdKind kind_;
+    const StaticSetup& setup_;
+    Domain domain_ = setup_.definition.domain;
+    PdKind kind_ = setup_.definition.kind;
     const HostEnvironment& environment_;
     ReverseStats& stats_;
     bool privileged_;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fmt/core.h>
 #include <limits>
 #include <utility>
 
@@ -18,12 +19,6 @@ constexpr std::uint8_t any_outputs = 255; ///< one or more
 
 std::uint64_t word(std::int64_t value) noexcept {
     return static_cast<std::uint64_t>(value);
-}
-
-/// 0 for a mode of reading, EROFS for one of writing, else EINVAL.
-int check_mode(std::string_view mode) noexcept {
-    if (mode.empty() || std::string_view("rwa").find(mode.front()) == std::string_view::npos) return EINVAL;
-    return mode.front() != 'r' || mode.find('+') != mode.npos ? EROFS : 0;
 }
 
 } // namespace
@@ -40,10 +35,10 @@ struct AppsStd::Method {
 const AppsStd::Method AppsStd::methods[] = {
     /*  0 fopen           */ {3, 1, 8, 4, &AppsStd::fopen},
     /*  1 freopen         */ {3, 1, 12, 4, &AppsStd::freopen},
-    /*  2 fflush          */ {1, 0, 4, 0, &AppsStd::check_open},
+    /*  2 fflush          */ {1, 0, 4, 0, &AppsStd::fflush},
     /*  3 fclose          */ {1, 0, 4, 0, &AppsStd::fclose},
     /*  4 fread           */ {1, 2, 8, 8, &AppsStd::fread},
-    /*  5 fwrite          */ {2, 1, 8, 8, &AppsStd::read_only},
+    /*  5 fwrite          */ {2, 1, 8, 8, &AppsStd::fwrite},
     /*  6 fgetpos         */ {1, 2, 8, 4, &AppsStd::fgetpos},
     /*  7 fsetpos         */ {2, 0, 8, 0, &AppsStd::fsetpos},
     /*  8 ftell           */ {1, 1, 4, 4, &AppsStd::ftell},
@@ -61,17 +56,17 @@ const AppsStd::Method AppsStd::methods[] = {
     /* 20 fgets           */ {1, 2, 8, 4, &AppsStd::fgets},
     /* 21 search paths    */ {4, any_outputs, 12, 6, &AppsStd::search_paths},
     /* 22 fileExists      */ {2, 1, 4, 1, &AppsStd::file_exists},
-    /* 23 fsync           */ {1, 0, 4, 0, &AppsStd::check_open},
-    /* 24 fremove         */ {2, 0, 4, 0, &AppsStd::read_only},
+    /* 23 fsync           */ {1, 0, 4, 0, &AppsStd::fsync},
+    /* 24 fremove         */ {2, 0, 4, 0, &AppsStd::fremove},
     /* 25 fdopen_decrypt  */ {1, 1, 4, 4, nullptr},
     /* 26 opendir         */ {2, 1, 4, 8, &AppsStd::opendir},
     /* 27 closedir        */ {1, 0, 8, 0, &AppsStd::closedir},
     /* 28 readdir         */ {1, 1, 8, 264, &AppsStd::readdir},
-    /* 29 mkdir           */ {2, 0, 8, 0, &AppsStd::read_only},
-    /* 30 rmdir           */ {2, 0, 4, 0, &AppsStd::read_only},
+    /* 29 mkdir           */ {2, 0, 8, 0, &AppsStd::mkdir},
+    /* 30 rmdir           */ {2, 0, 4, 0, &AppsStd::rmdir},
     /* 31 stat            */ {2, 1, 8, 96, &AppsStd::stat},
-    /* 32 ftrunc          */ {1, 0, 12, 0, &AppsStd::read_only},
-    /* 33 frename         */ {3, 0, 12, 0, &AppsStd::read_only},
+    /* 32 ftrunc          */ {1, 0, 12, 0, &AppsStd::ftrunc},
+    /* 33 frename         */ {3, 0, 12, 0, &AppsStd::frename},
     /* 34 fopen_fd, 35 fclose_fd and 36 fopen_with_env_fd are not served: past the end */
 };
 
@@ -87,28 +82,49 @@ int AppsStd::invoke(const ReverseCall& call) {
     return (this->*method.serve)(call);
 }
 
-Result<OpenedFile> AppsStd::look_up(std::string_view name) {
-    return remembered(name, tree_.open(name));
-}
-
-Result<OpenedFile> AppsStd::remembered(std::string_view name, Result<OpenedFile> found) {
-    if (!found) {
-        const Error& error = found.error();
-        stats_.files.missed(name, error.kind == ErrorKind::not_found ? not_found : std::string_view(error.text),
-                            tree_.places(name));
-        log::debug(printable(error.text));
-    }
+Result<OpenedFile> AppsStd::look_up(std::string_view name, const SearchList& list) {
+    Result<OpenedFile> found = list ? tree_.open(name, *list) : tree_.open(name);
+    if (!found) remember_missed(name, found.error(), list);
     return found;
 }
 
-int AppsStd::open_for(const ReverseCall& call, std::string_view name, std::string_view mode) {
-    if (const int error = check_mode(mode); error != 0) return error;
-    auto found = look_up(name);
-    if (!found) return found.error().os_error;
-    const std::int32_t number = files_.add(std::move(found->fd));
+void AppsStd::remember_missed(std::string_view name, const Error& error, const SearchList& list) {
+    log::debug(printable(error.text));
+    const bool absent = error.kind == ErrorKind::not_found;
+    stats_.files.missed(name, absent ? not_found : std::string_view(error.text),
+                        list ? tree_.places(name, *list) : tree_.places(name));
+}
+
+std::expected<OpenFile, int> AppsStd::open_with(std::string_view name, std::string_view mode, const SearchList& list) {
+    const auto wanted = OpenMode::parse(mode);
+    if (!wanted) return std::unexpected(EINVAL);
+    if (files_.full()) return std::unexpected(EMFILE);
+    if (!wanted->write) {
+        auto found = look_up(name, list);
+        if (!found) return std::unexpected(found.error().os_error);
+        stats_.files.opened(name, found->path);
+        return OpenFile(std::move(found->fd), std::string(name));
+    }
+    std::expected<OpenFile, int> file = std::unexpected(EROFS);
+    if (!list)
+        file = writer_.open(name, *wanted);
+    else
+        for (const std::string& path : tree_.places(name, *list))
+            if (file = writer_.open(path, *wanted); file) break;
+    if (file)
+        stats_.files.opened(name, name);
+    else
+        stats_.files.missed(name, fmt::format("cannot be opened with mode \"{}\": {}", mode, errno_text(file.error())),
+                            {std::string(name)});
+    return file;
+}
+
+int AppsStd::open_for(const ReverseCall& call, std::string_view name, std::string_view mode, const SearchList& list) {
+    auto file = open_with(name, mode, list);
+    if (!file) return file.error();
+    const std::int32_t number = files_.add(std::move(*file));
     if (number < 0) return EMFILE;
     stats_.files_served.fetch_add(1, std::memory_order_relaxed);
-    stats_.files.opened(name, found->path);
     call.put_prim(Packer().i32(number));
     return aee::success;
 }
@@ -129,10 +145,10 @@ int AppsStd::freopen(const ReverseCall& call) {
     const auto mode = call.text(2, prim.u32());
     if (!name || !mode) return aee::bad_parm;
     if (files_.find(number) == nullptr) return EBADF;
-    if (const int error = check_mode(*mode); error != 0) return error;
-    auto found = look_up(*name);
-    if (!found) return found.error().os_error;
-    *files_.find(number) = OpenFile(std::move(found->fd));
+    if (const int error = files_.find(number)->publish(); error != 0) return error;
+    auto file = files_.full() ? std::unexpected(EMFILE) : open_with(*name, *mode, {});
+    if (!file) return file.error();
+    *files_.find(number) = std::move(*file);
     stats_.files_served.fetch_add(1, std::memory_order_relaxed);
     call.put_prim(Packer().i32(number));
     return aee::success;
@@ -145,8 +161,9 @@ int AppsStd::fopen_with_env(const ReverseCall& call) {
     const auto name = call.text(3, prim.u32());
     const auto mode = call.text(4, prim.u32());
     if (!env || !delimiter || !name || !mode) return aee::bad_parm;
-    if (!names_the_tree(*env)) return aee::bad_parm; // an unset variable (USERSPACE 5.4 rule 2)
-    return open_for(call, *name, *mode);
+    SearchList list;
+    if (!list_of(*env, *delimiter, false, list)) return aee::bad_parm;
+    return open_for(call, *name, *mode, list);
 }
 
 int AppsStd::file_exists(const ReverseCall& call) {
@@ -159,10 +176,15 @@ int AppsStd::file_exists(const ReverseCall& call) {
 int AppsStd::stat(const ReverseCall& call) {
     const auto name = call.text(1, call.prim().u32());
     if (!name) return aee::bad_parm;
-    const auto found = look_up(*name);
-    if (!found) return found.error().os_error;
     struct stat status {};
-    if (::fstat(found->fd.get(), &status) != 0) return errno;
+    if (const auto file = tree_.open(*name)) {
+        if (::fstat(file->fd.get(), &status) != 0) return errno;
+    } else if (const auto directory = tree_.open_directory(*name); directory && !directory->layers.empty()) {
+        if (::fstat(directory->layers.front().get(), &status) != 0) return errno;
+    } else {
+        remember_missed(*name, file.error(), {});
+        return file.error().os_error;
+    }
     call.put_prim(Packer()
                       .u64(0) // tsz, left 0 by every known server
                       .u64(status.st_dev)
@@ -185,10 +207,6 @@ int AppsStd::print_string(const ReverseCall& call) {
     if (!text) return aee::bad_parm;
     log::debug("DSP: " + printable(text->substr(0, text->find_last_not_of("\r\n") + 1)));
     return aee::success;
-}
-
-int AppsStd::read_only(const ReverseCall&) {
-    return EROFS;
 }
 
 } // namespace fastrpc::daemon

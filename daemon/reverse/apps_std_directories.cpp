@@ -19,10 +19,13 @@ constexpr std::size_t entry_bytes = 264, name_at = 4, name_bytes = 255, end_at =
 int AppsStd::opendir(const ReverseCall& call) {
     const auto name = call.text(1, call.prim().u32());
     if (!name) return aee::bad_parm;
-    auto found = remembered(*name, tree_.open_directory(*name));
-    if (!found) return found.error().os_error;
+    auto found = tree_.open_directory(*name);
+    if (!found) {
+        remember_missed(*name, found.error(), {});
+        return found.error().os_error;
+    }
     int error = 0;
-    const std::uint64_t handle = directories_.add(std::move(found->fd), error);
+    const std::uint64_t handle = directories_.add(std::move(*found), error);
     if (handle == 0) return error;
     call.put_prim(Packer().u64(handle));
     return aee::success;

@@ -39,6 +39,22 @@ int AppsStd::unsetenv(const ReverseCall& call) {
     return name ? environment_.unset(*name) : aee::bad_parm;
 }
 
+bool AppsStd::list_of(std::string_view variable, std::string_view delimiter, bool any_of, SearchList& list) const {
+    if (names_the_tree(variable)) return true;
+    const std::string* value = environment_.find(variable);
+    if (value == nullptr) return false;
+    std::vector<std::string>& parts = list.emplace();
+    std::string_view rest = *value;
+    while (!delimiter.empty()) {
+        const std::size_t at = any_of ? rest.find_first_of(delimiter) : rest.find(delimiter);
+        if (at == rest.npos) break;
+        parts.emplace_back(rest.substr(0, at));
+        rest.remove_prefix(at + (any_of ? 1 : delimiter.size()));
+    }
+    parts.emplace_back(rest);
+    return true;
+}
+
 // As many paths as slots were offered, each where its slot has room for it with its NUL; and how many there are.
 int AppsStd::search_paths(const ReverseCall& call) {
     Unpacker prim = call.prim();
@@ -53,8 +69,9 @@ int AppsStd::search_paths(const ReverseCall& call) {
         std::memcpy(&length, lengths.data() + i * sizeof length, sizeof length);
         if (length > call.outputs[i + 1].size()) return aee::bad_parm;
     }
-    if (!names_the_tree(*env)) return aee::bad_parm; // an unset variable
-    const std::vector<std::string> paths = tree_.search_paths();
+    SearchList list;
+    if (!list_of(*env, *delimiter, true, list)) return aee::bad_parm;
+    const std::vector<std::string> paths = list ? tree_.search_paths(*list) : tree_.search_paths();
     std::size_t longest = 0;
     for (std::size_t i = 0; i < paths.size(); ++i) {
         const std::size_t bytes = paths[i].size() + 1;

@@ -16,7 +16,15 @@ OpenFile* AppsStd::file_of(const ReverseCall& call) {
 }
 
 int AppsStd::fclose(const ReverseCall& call) {
-    return files_.close(call.prim().i32()) ? aee::success : EBADF;
+    return close(call.prim().i32());
+}
+
+int AppsStd::close(std::int32_t number) {
+    auto file = files_.take(number);
+    if (!file) return EBADF;
+    const int error = file->publish();
+    stats_.files.moved(file->name(), file->bytes_read(), file->bytes_written());
+    return error;
 }
 
 int AppsStd::fread(const ReverseCall& call) {
@@ -124,7 +132,8 @@ int AppsStd::clearerr(const ReverseCall& call) {
     return aee::success;
 }
 
-int AppsStd::check_open(const ReverseCall& call) {
+// What was written is with the kernel; it is under its name after fsync and fclose, whole.
+int AppsStd::fflush(const ReverseCall& call) {
     return file_of(call) != nullptr ? aee::success : EBADF;
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace fastrpc::daemon {
 
@@ -21,6 +22,7 @@ public:
     using Map = std::map<std::string, std::string, std::less<>>;
 
     Environment(std::initializer_list<Map::value_type> variables = {}) : variables_(variables) {}
+    explicit Environment(Map variables) : variables_(std::move(variables)) {}
 
     /// Null when it is not set.
     [[nodiscard]] const std::string* find(std::string_view name) const;

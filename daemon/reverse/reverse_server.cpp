@@ -5,9 +5,9 @@
 namespace fastrpc::daemon {
 
 ReverseServer::ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment,
-                             std::uint64_t heap_cap) :
+                             std::uint64_t heap_cap, std::size_t open_files) :
     tree_(std::move(tree)),
-    apps_std_(tree_, files_, stats, std::move(environment)), apps_mem_(device, heap_cap),
+    files_(open_files), apps_std_(tree_, files_, stats, std::move(environment)), apps_mem_(device, heap_cap),
     listener_(device, dispatcher_, stats) {
     // adspmsgd_apps is not offered: the DSP's open of it is declined, which it lives with.
     dispatcher_.offer("apps_std", apps_std_);
@@ -15,7 +15,9 @@ ReverseServer::ReverseServer(Device& device, FileTree tree, ReverseStats& stats,
 }
 
 ListenerEnd ReverseServer::run(const std::function<void()>& on_up) {
-    return listener_.run(on_up);
+    ListenerEnd end = listener_.run(on_up);
+    if (end.cause == ListenerEnd::Cause::pd_exit) apps_std_.end();
+    return end;
 }
 
 } // namespace fastrpc::daemon

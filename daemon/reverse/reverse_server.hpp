@@ -21,7 +21,7 @@ public:
     /// `heap_cap`: bytes of heap that the PD may ask for; 0, for PDs whose memory a grant limits: it is told that there
     /// is no apps_mem.
     ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment = {},
-                  std::uint64_t heap_cap = 0);
+                  std::uint64_t heap_cap = 0, std::size_t open_files = OpenFiles::default_cap);
 
     /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this
     /// thread when init2 succeeded: from then on modules can be opened from other threads.

@@ -14,8 +14,8 @@ namespace {
 using From = OpenFile::From;
 using test::Scratch;
 
-UniqueFd some_fd() {
-    return UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+OpenFile some_fd() {
+    return OpenFile(UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
 }
 
 TEST(OpenFiles, numbers_begin_at_100_and_the_lowest_free_one_is_taken) {
@@ -23,8 +23,8 @@ TEST(OpenFiles, numbers_begin_at_100_and_the_lowest_free_one_is_taken) {
     EXPECT_EQ(files.add(some_fd()), 100);
     EXPECT_EQ(files.add(some_fd()), 101);
     EXPECT_EQ(files.add(some_fd()), 102);
-    EXPECT_TRUE(files.close(101));
-    EXPECT_TRUE(files.close(100));
+    EXPECT_TRUE(files.take(101));
+    EXPECT_TRUE(files.take(100));
     EXPECT_EQ(files.add(some_fd()), 100);
     EXPECT_EQ(files.add(some_fd()), 101);
     EXPECT_EQ(files.add(some_fd()), 103);
@@ -35,9 +35,9 @@ TEST(OpenFiles, the_cap_holds_and_a_close_makes_room) {
     OpenFiles files(3);
     for (int i = 0; i < 3; ++i) EXPECT_GE(files.add(some_fd()), 100);
     const int refused = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    EXPECT_EQ(files.add(UniqueFd(refused)), -1);
+    EXPECT_EQ(files.add(OpenFile(UniqueFd(refused))), -1);
     EXPECT_EQ(::fcntl(refused, F_GETFD), -1) << "the refused fd leaks";
-    EXPECT_TRUE(files.close(101));
+    EXPECT_TRUE(files.take(101));
     EXPECT_EQ(files.add(some_fd()), 101);
 }
 
@@ -53,20 +53,20 @@ TEST(OpenFiles, a_number_that_is_not_open_is_not_found) {
     for (const std::int32_t number :
          {-1, 0, 3, 99, 101, 356, std::numeric_limits<std::int32_t>::max(), std::numeric_limits<std::int32_t>::min()}) {
         EXPECT_EQ(files.find(number), nullptr) << number;
-        EXPECT_FALSE(files.close(number)) << number;
+        EXPECT_FALSE(files.take(number)) << number;
     }
     EXPECT_NE(files.find(100), nullptr);
-    EXPECT_TRUE(files.close(100));
+    EXPECT_TRUE(files.take(100));
     EXPECT_EQ(files.find(100), nullptr);
-    EXPECT_FALSE(files.close(100));
+    EXPECT_FALSE(files.take(100));
     EXPECT_EQ(files.count(), 0U);
 }
 
 TEST(OpenFiles, closing_closes_the_fd) {
     OpenFiles files;
     const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    files.add(UniqueFd(fd));
-    files.close(100);
+    files.add(OpenFile(UniqueFd(fd)));
+    static_cast<void>(files.take(100));
     EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 

@@ -1,9 +1,14 @@
 // What a host can and can't do once it serves. Each test runs in a child: a sandbox is for ever.
+#include "daemon/files/draft.hpp"
 #include "daemon/files/file_tree.hpp"
 #include "daemon/files/open_directories.hpp"
+#include "daemon/files/overlay.hpp"
 #include "daemon/host/sandbox.hpp"
 #include "ipc/frame.hpp"
 
+#include "tests/support/scratch.hpp"
+
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <functional>
@@ -134,13 +139,29 @@ TEST(Sandbox, serving_goes_on) {
                                   OpenDirectories listings;
                                   OpenDirectories::Entry entry;
                                   int error = 0;
-                                  const auto handle = opened ? listings.add(std::move(opened->fd), error) : 0;
+                                  const auto handle = opened ? listings.add(std::move(*opened), error) : 0;
                                   return handle != 0 && listings.next(handle, entry) == 0 && !entry.name.empty() &&
                                          listings.close(handle) == 0;
                               },
                               [] { return std::vector<char>(32U << 20, 'x').back() == 'x'; },
                           }),
         0);
+}
+
+TEST(Sandbox, a_static_host_writes_what_its_pd_keeps_and_a_sessions_host_nothing) {
+    const test::Scratch scratch;
+    auto overlay = Overlay::open(scratch.path("state"));
+    ASSERT_TRUE(overlay);
+    const auto write = [&] {
+        int error = 0;
+        if (overlay->make_directories("a/b") != 0) return false;
+        auto draft = Draft::begin(*overlay, "a/b/f", -1, error);
+        const std::array bytes{std::byte{1}};
+        return draft && draft->write(bytes, 0) == 0 && draft->truncate(4) == 0 && draft->publish() == 0 &&
+               overlay->rename("a/b/f", "g") == 0 && overlay->remove("g") == 0 && overlay->remove_directory("a/b") == 0;
+    };
+    EXPECT_EQ(in_sandbox(true, {write}), 0);
+    EXPECT_EQ(in_sandbox(false, {[&] { return !write(); }}), 0);
 }
 
 TEST(Sandbox, a_static_host_opens_its_node_again_but_starts_nothing) {

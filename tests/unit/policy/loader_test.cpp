@@ -1,13 +1,14 @@
 // What the loader takes and what it refuses, with the exact place and words.
 #include "fixture.hpp"
 
-#include "policy/drop_ins.hpp"
-#include "policy/located_json.hpp"
+#include "settings/drop_ins.hpp"
+#include "settings/located_json.hpp"
 
 #include <unistd.h>
 
 using namespace fastrpc;
 using namespace fastrpc::test;
+using namespace fastrpc::settings;
 
 namespace {
 
@@ -176,9 +177,10 @@ TEST_F(Loader, columns_count_characters_and_escapes_do_not_confuse_them) {
 }
 
 TEST(LocatedJson, every_value_knows_where_it_stands) {
-    const auto root = policy::parse_located("f", "{ \"a\":12,\n  \"b\": [true,-3 , \"x\", {\"c\":null}],\n\"d\":1.5}");
+    const auto root =
+        settings::parse_located("f", "{ \"a\":12,\n  \"b\": [true,-3 , \"x\", {\"c\":null}],\n\"d\":1.5}");
     ASSERT_TRUE(root) << root.error().text;
-    const auto at = [](const policy::JsonValue& value) { return std::pair(value.place.line, value.place.column); };
+    const auto at = [](const settings::JsonValue& value) { return std::pair(value.place.line, value.place.column); };
     EXPECT_EQ(at(*root), std::pair(1U, 1U));
     EXPECT_EQ(root->find("a")->place.column, 3U);
     EXPECT_EQ(at(root->find("a")->value), std::pair(1U, 7U));
@@ -197,8 +199,8 @@ TEST(LocatedJson, every_value_knows_where_it_stands) {
 
 TEST_F(Loader, deep_nesting_is_refused_and_the_limit_itself_is_not) {
     const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
-    EXPECT_TRUE(policy::parse_located("f", nested(16)));
-    const auto deeper = policy::parse_located("f", nested(17));
+    EXPECT_TRUE(settings::parse_located("f", nested(16)));
+    const auto deeper = settings::parse_located("f", nested(17));
     ASSERT_FALSE(deeper);
     EXPECT_EQ(deeper.error().text, "f:1:17: nested deeper than 16 levels");
     EXPECT_EQ(error_of(std::string(1000000, '[')), "p.json:1:17: nested deeper than 16 levels");
@@ -224,7 +226,7 @@ TEST_F(Loader, a_file_of_a_mebibyte_is_read_and_a_larger_one_is_refused) {
 TEST_F(Loader, random_garbage_is_refused_and_never_crashes) {
     const std::string good = with("r", "r");
     for (std::size_t cut = 0; cut + 2 < good.size(); ++cut)
-        EXPECT_FALSE(policy::parse_located("f", std::string_view(good).substr(0, cut))) << cut;
+        EXPECT_FALSE(settings::parse_located("f", std::string_view(good).substr(0, cut))) << cut;
     std::uint32_t seed = 1;
     const auto random = [&seed](std::size_t below) {
         seed = seed * 1664525 + 1013904223;
@@ -233,7 +235,7 @@ TEST_F(Loader, random_garbage_is_refused_and_never_crashes) {
     for (int round = 0; round < 20000; ++round) {
         std::string text = good;
         for (std::size_t i = 0; i <= random(4); ++i) text[random(text.size())] = static_cast<char>(random(256));
-        const auto parsed = policy::parse_located("f", text);
+        const auto parsed = settings::parse_located("f", text);
         if (!parsed) {
             EXPECT_EQ(parsed.error().text.substr(0, 2), "f:");
         }
@@ -316,15 +318,15 @@ TEST_F(Loader, a_file_of_another_user_is_refused) {
     struct stat st {};
     st.st_mode = S_IFREG | 0644;
     st.st_uid = 0;
-    EXPECT_TRUE(policy::check_trust("p", st));
+    EXPECT_TRUE(settings::check_trust("p", st));
     st.st_uid = ::geteuid();
-    EXPECT_TRUE(policy::check_trust("p", st));
+    EXPECT_TRUE(settings::check_trust("p", st));
     st.st_uid = ::geteuid() + 1;
-    const Status refused = policy::check_trust("p", st);
+    const Status refused = settings::check_trust("p", st);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::denied);
     EXPECT_EQ(refused.error().text,
-              "p: belongs to uid " + std::to_string(st.st_uid) + "; a policy must belong to root: chown root p");
+              "p: belongs to uid " + std::to_string(st.st_uid) + "; configuration must belong to root: chown root p");
     if (::geteuid() != 0) return; // only root can give a file away; the rule itself was tested above
     const std::string path = write("p.json", file_of({}));
     ASSERT_EQ(::chown(path.c_str(), 1234, 0), 0);
@@ -340,7 +342,7 @@ TEST_F(Loader, only_regular_files_are_read) {
     std::filesystem::create_symlink("/dev/null", path);
     Result<Policy> policy = load();
     ASSERT_FALSE(policy);
-    EXPECT_EQ(policy.error().text, path + ": a symbolic link; a policy must be a regular file");
+    EXPECT_EQ(policy.error().text, path + ": a symbolic link; configuration must be regular files");
     std::filesystem::remove(path);
     std::filesystem::create_directory(path);
     policy = load();

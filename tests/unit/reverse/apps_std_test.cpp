@@ -16,7 +16,7 @@ TEST_F(Std, fopen_with_env_opens_from_the_tree_by_either_name_of_the_search_list
 }
 
 TEST_F(Std, fopen_with_env_of_an_unset_variable_is_a_bad_parameter) {
-    for (const char* env : {"ADSP_AVS_CFG_PATH", "", "PATH", "SET", "LIBRARY_PATH"})
+    for (const char* env : {"ADSP_AVS_CFG_PATH", "", "PATH", "LIBRARY_PATH"})
         EXPECT_EQ(fopen_env(env, "lib.so").result, aee::bad_parm) << env;
     EXPECT_EQ(stats_.files_served, 0U);
 }
@@ -301,11 +301,11 @@ TEST_F(Std, strings_stop_at_their_first_nul) {
 
 TEST_F(Std, methods_that_write_are_refused_as_read_only) {
     const std::uint32_t fd = opened("lib.so");
-    EXPECT_EQ(call(5, {prim({fd, 1}), Bytes(1)}, {8}).result, EROFS);
+    EXPECT_EQ(call(5, {prim({fd, 1}), Bytes(1)}, {8}).result, EBADF) << "not open for writing";
     EXPECT_EQ(call(24, {prim({7}), string("lib.so")}).result, EROFS);
     EXPECT_EQ(call(29, {prim({2, 0755}), string("d")}).result, EROFS);
     EXPECT_EQ(call(30, {prim({2}), string("d")}).result, EROFS);
-    EXPECT_EQ(call(31, {prim({32, fd, 0})}).result, EROFS);
+    EXPECT_EQ(call(31, {prim({32, fd, 0})}).result, EINVAL) << "not open for writing";
     EXPECT_EQ(call(31, {prim({33, 7, 2}), string("lib.so"), string("x")}).result, EROFS);
     EXPECT_EQ(std::filesystem::file_size(scratch_.path() / "lib.so"), 10U);
 }
@@ -392,7 +392,7 @@ TEST_F(Std, every_method_checks_its_arity_and_its_prims) {
         inputs = row.inputs;
         inputs[0].resize(inputs[0].size() + 8);
         EXPECT_EQ(asked(inputs, row.capacities), 0) << "a longer primIn is fine";
-        if (row.method == 0 || row.method == 19) files_.close(101);
+        if (row.method == 0 || row.method == 19) static_cast<void>(files_.take(101));
     }
     EXPECT_EQ(files_.count(), 0U);
 }

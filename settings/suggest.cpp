@@ -1,4 +1,4 @@
-#include "policy/suggest.hpp"
+#include "settings/suggest.hpp"
 
 #include <algorithm>
 #include <fmt/core.h>
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace fastrpc::policy {
+namespace fastrpc::settings {
 namespace {
 
 // Levenshtein's distance, one row at a time.
@@ -38,4 +38,4 @@ std::string suggest(std::string_view word, std::span<const std::string_view> kno
     return fmt::format(" (known: {})", list);
 }
 
-} // namespace fastrpc::policy
+} // namespace fastrpc::settings

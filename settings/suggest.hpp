@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-namespace fastrpc::policy {
+namespace fastrpc::settings {
 
 /// ` (did you mean "groups"?)`, or, when nothing is near, ` (known: "any", "users")`.
 std::string suggest(std::string_view word, std::span<const std::string_view> known);
 
-} // namespace fastrpc::policy
+} // namespace fastrpc::settings

@@ -1,7 +1,7 @@
 // nlohmann's parser tells its handler values, not places; so it reads through an iterator that watches the characters
 // go by and remembers where the last token began. The parser is not recursive and looks ahead by one character at most,
 // and only after a number, where no other token can begin.
-#include "policy/located_json.hpp"
+#include "settings/located_json.hpp"
 
 #include <algorithm>
 #include <fmt/core.h>
@@ -9,7 +9,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-namespace fastrpc::policy {
+namespace fastrpc::settings {
 namespace {
 
 // Follows the characters; knows just enough of JSON to tell where tokens begin.
@@ -201,4 +201,4 @@ Result<JsonValue> parse_located(std::string_view file, std::string_view text) {
     return builder.result(nlohmann::json::sax_parse(begin, end, &builder));
 }
 
-} // namespace fastrpc::policy
+} // namespace fastrpc::settings

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <vector>
 
-namespace fastrpc::policy {
+namespace fastrpc::settings {
 
 struct DropIn {
     std::string path;
@@ -23,10 +23,10 @@ inline constexpr std::size_t max_file_bytes = 1U << 20;
 
 /// The *.json files in force, in the order of their names; hidden files and other suffixes are ignored. Files and
 /// directories must belong to root or to us and be writable by their owner alone, else ErrorKind::denied: whoever can
-/// write a policy can give himself the DSP.
+/// write configuration can give himself the DSP.
 Result<std::vector<DropIn>> read_drop_ins(std::span<const std::string> directories);
 
 /// What read_drop_ins demands of the owner and mode of each file and directory.
 Status check_trust(const std::string& path, const struct stat& st);
 
-} // namespace fastrpc::policy
+} // namespace fastrpc::settings

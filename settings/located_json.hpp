@@ -1,4 +1,4 @@
-// JSON that knows where each value stands, and that refuses what a policy file must not contain: duplicate keys, deep
+// JSON that knows where each value stands, and that refuses what a settings file must not contain: duplicate keys, deep
 // nesting, bytes after the document.
 //
 // The tree is for reading once; numbers stay as they were written, so that the reader of the tree decides what fits.
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace fastrpc::policy {
+namespace fastrpc::settings {
 
 /// 1-based; columns count characters, not bytes.
 struct Place {
@@ -54,4 +54,4 @@ inline constexpr std::size_t max_json_keys = 64;
 /// Parses a whole document; `file` only names it in errors.
 Result<JsonValue> parse_located(std::string_view file, std::string_view text);
 
-} // namespace fastrpc::policy
+} // namespace fastrpc::settings

@@ -1,4 +1,4 @@
-#include "policy/drop_ins.hpp"
+#include "settings/drop_ins.hpp"
 
 #include "base/unique_fd.hpp"
 
@@ -12,14 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace fastrpc::policy {
+namespace fastrpc::settings {
 namespace {
 
 Result<std::string> read_whole(const std::string& path) {
     // O_NONBLOCK: a fifo of that name must not stop us before fstat has seen it.
     const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!file && errno == ELOOP)
-        return fail(ErrorKind::denied, fmt::format("{}: a symbolic link; a policy must be a regular file", path),
+        return fail(ErrorKind::denied, fmt::format("{}: a symbolic link; configuration must be regular files", path),
                     ELOOP);
     if (!file) return fail_errno(path, errno);
     struct stat st {};
@@ -65,8 +65,9 @@ Status merge(const std::string& directory, std::map<std::string, std::string>& i
 
 Status check_trust(const std::string& path, const struct stat& st) {
     if (st.st_uid != 0 && st.st_uid != ::geteuid())
-        return fail(ErrorKind::denied, fmt::format("{}: belongs to uid {}; a policy must belong to root: chown root {}",
-                                                   path, st.st_uid, path));
+        return fail(ErrorKind::denied,
+                    fmt::format("{}: belongs to uid {}; configuration must belong to root: chown root {}", path,
+                                st.st_uid, path));
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
         return fail(ErrorKind::denied, fmt::format("{}: mode {:04o} lets others than its owner write it: chmod go-w {}",
                                                    path, st.st_mode & 07777U, path));
@@ -86,4 +87,4 @@ Result<std::vector<DropIn>> read_drop_ins(std::span<const std::string> directori
     return files;
 }
 
-} // namespace fastrpc::policy
+} // namespace fastrpc::settings

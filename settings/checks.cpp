@@ -1,0 +1,42 @@
+#include "settings/checks.hpp"
+
+#include "settings/suggest.hpp"
+
+#include <algorithm>
+#include <fmt/core.h>
+
+namespace fastrpc::settings {
+
+Status Checks::object(const JsonValue& value, std::string_view what, std::span<const std::string_view> known) const {
+    if (value.type != JsonType::object) return mismatch(value, what, JsonType::object);
+    for (const JsonMember& member : value.members)
+        if (std::ranges::find(known, member.key) == known.end())
+            return at(member.place,
+                      fmt::format("{} has no key \"{}\"{}", what, member.key, suggest(member.key, known)));
+    return {};
+}
+
+Status Checks::expect(const JsonMember& member, JsonType type) const {
+    if (member.value.type == type) return {};
+    return mismatch(member.value, fmt::format("\"{}\"", member.key), type);
+}
+
+Status Checks::mismatch(const JsonValue& value, std::string_view what, JsonType type) const {
+    return at(value.place, fmt::format("{} must be {}, not {}", what, to_string(type), to_string(value.type)));
+}
+
+Result<std::int64_t> Checks::integer(const JsonValue& value, std::string_view what, std::int64_t least,
+                                     std::int64_t most) const {
+    if (value.type != JsonType::integer) return std::unexpected(mismatch(value, what, JsonType::integer).error());
+    if (value.integer < least || value.integer > most)
+        return at(value.place, fmt::format("{} must be from {} to {}, not {}", what, least, most, value.integer));
+    return value.integer;
+}
+
+Status Checks::filled_array(const JsonMember& member) const {
+    if (Status ok = expect(member, JsonType::array); !ok) return ok;
+    if (member.value.items.empty()) return at(member.value.place, fmt::format("\"{}\" is empty", member.key));
+    return {};
+}
+
+} // namespace fastrpc::settings
