@@ -4,7 +4,7 @@
 // looked for in, and /rw, which may be written:
 //
 //   /fw/known       10,000 bytes, {"pattern": 10000, "seed": 5}
-//   /fw/dir/one, /fw/dir/two, and links, devices, FIFOs and a socket as hostile_host.hpp makes them
+//   /fw/dir/one, /fw/dir/two, and links, devices, FIFOs and a socket as hostile_tree.hpp makes them
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,7 +1,7 @@
 // A hostile DSP against its host: every case of hostile_cases.hpp is answered with its code, and after each the host
 // serves as before and holds no more than before.
 #include "tests/integration/hostile_cases.hpp"
-#include "tests/integration/hostile_host.hpp"
+#include "tests/integration/hostile_tree.hpp"
 
 #include <atomic>
 #include <thread>
@@ -19,7 +19,7 @@ protected:
         const auto firmware = silent_firmware(*tree);
         make_hostile_tree(*tree);
         system = start_system({.root_hosts = false, .firmware = firmware});
-        root = std::make_unique<HostileHost>(*system, *tree, "adsp", "root");
+        root = std::make_unique<StaticPd>(*system, "adsp", "root", hostile_definition(*tree));
     }
     static void TearDownTestSuite() {
         root.reset();
@@ -50,14 +50,14 @@ protected:
 
     static void run(const HostileCases& cases) {
         constexpr std::size_t room_kib = 40U << 10; // a blob of 16 MiB and its answer
-        ASSERT_TRUE(root->serves()) << root->log();
+        ASSERT_TRUE(serves(*root)) << root->log();
         const std::size_t fds_before = fds(root->pid()), kib_before = root->resident_kib();
         const std::uint64_t mapped_before = root->mapped();
         int owed = 0;
         for (const HostileCase& each : cases) {
             SCOPED_TRACE(each.name);
             check(each);
-            const json well = root->serve_well();
+            const json well = serve_well(*root);
             ASSERT_EQ(well.value("state", ""), "done") << well << root->log();
             EXPECT_EQ(fds(root->pid()), fds_before);
             owed += each.owed.empty() ? 0 : 1;
@@ -70,11 +70,11 @@ protected:
 
     static std::unique_ptr<Scratch> tree;
     static System system;
-    static std::unique_ptr<HostileHost> root;
+    static std::unique_ptr<StaticPd> root;
 };
 std::unique_ptr<Scratch> Hostile::tree;
 System Hostile::system;
-std::unique_ptr<HostileHost> Hostile::root;
+std::unique_ptr<StaticPd> Hostile::root;
 
 } // namespace
 
@@ -129,11 +129,12 @@ TEST_F(Hostile, a_file_that_becomes_a_link_out_while_it_is_opened_never_shows_wh
     swapper.join();
     EXPECT_EQ(end.value("state", ""), "done") << end;
     EXPECT_GT(end["outcomes"][0]["codes"].value("13", 0), 0) << "the link was never met: " << end;
-    EXPECT_TRUE(root->serves());
+    EXPECT_TRUE(serves(*root));
 }
 
 TEST_F(Hostile, two_pds_that_race_on_one_file_both_read_it_whole) {
-    HostileHost sensors(*system, *tree, "adsp", "sensors");
+    const StaticPd sensors(*system, "adsp", "sensors", hostile_definition(*tree));
+    ASSERT_TRUE(serves(sensors));
     const json script =
         json::parse(R"([{"do":"repeat","times":300,"steps":[{"do":"fopen","name":"known","as":"f","expect":0},
         {"do":"read","fd":"$f","sizes":[4096],"bytes":{"pattern":10000,"seed":5}},{"do":"fclose","fd":"$f","expect":0}]}])");
@@ -158,7 +159,7 @@ TEST_F(Hostile, a_pd_that_dies_in_its_calls_costs_nothing_but_its_calls) {
         command(*system, {{"command", "crash"}, {"domain", "adsp"}, {"pd", "root"}});
         caller.join();
         EXPECT_NE(end.value("state", ""), "done") << end;
-        ASSERT_TRUE(root->serves()) << root->log();
+        ASSERT_TRUE(serves(*root)) << root->log();
         EXPECT_TRUE(root->lives());
     }
     EXPECT_TRUE(stack::eventually([&] { return fds(root->pid()) == fds_before; }))
