@@ -80,6 +80,13 @@ TEST_F(FirmwareOnHosts, of_audio_reads_its_tuning_through_its_variable) {
 TEST_F(FirmwareOnHosts, of_root_comes_to_its_end) {
     const StaticPd root(*system_, "cdsp", "root", {{"files", {from("/usr/lib/qcom/adsp", "acdb")}}});
     EXPECT_EQ(firmware(root).value("state", ""), "done") << firmware(root) << root.log();
+    // As people run one.
+    scratch_.file("script.json",
+                  R"([{"do":"fopen","name":"/usr/lib/qcom/adsp/acdb_cal.acdb","as":"f"},{"do":"fclose","fd":"$f"}])");
+    const auto printed = system_->control_soc({"run", "cdsp", "root", scratch_.path("script.json")});
+    ASSERT_TRUE(printed) << printed.error().text;
+    EXPECT_EQ(json::parse(*printed)["outcomes"][1]["code"], 0) << *printed;
+    EXPECT_FALSE(system_->control_soc({"run", "cdsp", "audio", scratch_.path("script.json")}));
 }
 
 } // namespace

@@ -220,6 +220,7 @@ TEST_F(Script, mistakes_and_unmet_expectations_end_it_with_the_step_and_the_reas
     EXPECT_NE(reason(R"({"do":"check","of":"$n","number":2})"), "");
     EXPECT_NE(reason(R"({"do":"take","of":{"zeros":3}})"), "");
     EXPECT_NE(reason(R"({"do":"raw","handle":1,"sc":0,"blob":{"zeros":99999999}})"), "");
+    EXPECT_NE(reason(R"({"do":"read","fd":1,"sizes":[]})"), "");
     EXPECT_NE(reason(R"({"do":5})"), "");
     EXPECT_NE(reason("7"), "");
 }

@@ -1,12 +1,9 @@
 #include "vdsp/dsp/pd/script.hpp"
 
-#include "vdsp/dsp/pd/script_caller.hpp"
-#include "vdsp/dsp/sha256.hpp"
+#include "vdsp/dsp/pd/script_steps.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cstring>
 #include <fmt/core.h>
 #include <thread>
 
@@ -16,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 using Codes = std::map<std::int32_t, std::uint64_t>;
 constexpr std::ptrdiff_t record_room = 96 << 10; // of all outcomes, as JSON: an answer is one datagram
-constexpr std::size_t most_threads = 32, most_entries = 100'000, most_read = 64U << 20;
+constexpr std::size_t most_threads = 32;
 
 /// What the steps of one thread share.
 struct Scope {
@@ -32,7 +29,7 @@ Json json_of(const Codes& codes) {
 
 class Runner {
 public:
-    explicit Runner(const ScriptSetting& setting) : setting_(setting), caller_(setting.listener, setting.patient) {}
+    explicit Runner(const ScriptSetting& setting) : setting_(setting), steps_(setting) {}
 
     void run_all(const Json& steps, ScriptEnd& end) {
         if (!steps.is_array()) throw ScriptError("a script is a list of steps");
@@ -52,6 +49,7 @@ private:
         if (!step.is_object() || !step.contains("do")) throw ScriptError("a step is an object with \"do\"");
         if (setting_.deadline && std::chrono::steady_clock::now() > *setting_.deadline)
             throw ScriptError("the script's time is over");
+        if (setting_.listener.closed()) throw ScriptError("the host left");
         if (step.contains("when") && !scope.values.has(step["when"])) return;
         if (step.contains("unless") && scope.values.has(step["unless"])) return;
         const auto name = step["do"].get<std::string>();
@@ -90,126 +88,11 @@ private:
     ScriptOutcome carry_out(const std::string& name, const Json& step, Scope& scope, std::set<std::string>& keys,
                             bool recorded) {
         const auto takes = [&](std::initializer_list<const char*> more) { keys.insert(more.begin(), more.end()); };
-        if (const ScriptMethod* method = find_script_method(name))
-            return caller_.call(*method, step, scope.values, keys);
-        if (name == "raw") return caller_.raw(step, scope.values, keys);
-        if (name == "push") return caller_.push(step, scope.values, keys);
-        if (name == "read") return takes({"fd", "sizes", "bytes", "sha256"}), read(step, scope);
-        if (name == "list") return takes({"name"}), list(step, scope);
-        if (name == "ring") return takes({"text", "wait_ms"}), ring(step, scope);
-        if (name == "ring_poke") return takes({"at", "bytes"}), ring_poke(step, scope);
-        if (name == "sleep_ms") return takes({"ms"}), sleep(step, scope);
-        if (name == "set") return takes({"number", "bytes"}), set(step, scope);
-        if (name == "take") return takes({"of", "at", "size"}), take(step, scope);
-        if (name == "check") return takes({"of", "bytes", "number"}), check(step, scope);
+        if (auto done = steps_.carry_out(name, step, scope.values, keys)) return *std::move(done);
         if (name == "repeat") return takes({"times", "steps"}), repeat(step, scope, recorded);
         if (name == "each") return takes({"of", "name", "steps"}), each(step, scope, recorded);
         if (name == "parallel") return takes({"threads", "steps", "scripts"}), parallel(step, scope, recorded);
         throw ScriptError(fmt::format("there is no step \"{}\"", name));
-    }
-
-    ScriptOutcome typed(const char* method, const Json& step, const Scope& scope) {
-        std::set<std::string> keys;
-        return caller_.call(*find_script_method(method), step, scope.values, keys);
-    }
-
-    // fread until the end, with each of "sizes" in turn.
-    ScriptOutcome read(const Json& step, const Scope& scope) {
-        const Json sizes = step.value("sizes", Json::array({4096}));
-        ScriptBytes all;
-        ScriptOutcome last;
-        std::size_t calls = 0;
-        bool tails_zero = true;
-        for (; all.size() <= most_read; ++calls) {
-            last = typed("fread", {{"fd", step.at("fd")}, {"size", sizes.at(calls % sizes.size())}}, scope);
-            if (!last.value) break;
-            const auto& bytes = std::get<ScriptBytes>(*last.value);
-            tails_zero = tails_zero && last.record["tail_zero"].get<bool>();
-            all.insert(all.end(), bytes.begin(), bytes.end());
-            if (bytes.empty() || last.record.value("eof", 0) != 0) break;
-        }
-        const std::string digest = sha256(all);
-        last.record = {{"size", all.size()}, {"sha256", digest}, {"calls", calls}, {"tail_zero", tails_zero}};
-        if (step.contains("sha256") && scope.values.text(step["sha256"]) != digest)
-            throw ScriptError("read: the SHA-256 is " + digest);
-        if (step.contains("bytes") && scope.values.bytes(step["bytes"]) != all)
-            throw ScriptError(fmt::format("read: {} bytes came, and not those expected", all.size()));
-        if (last.value) last.value = std::move(all);
-        return last;
-    }
-
-    // opendir, readdir until the end, closedir; the names but "." and "..".
-    ScriptOutcome list(const Json& step, const Scope& scope) {
-        constexpr std::size_t name_at = 4, name_bytes = 255, end_at = 260;
-        ScriptOutcome opened = typed("opendir", {{"name", step.at("name")}}, scope);
-        if (!opened.value) return opened;
-        const Json directory{{"dir", std::get<std::uint64_t>(*opened.value)}};
-        std::vector<std::string> names;
-        ScriptOutcome entry;
-        while (names.size() < most_entries) {
-            entry = typed("readdir", directory, scope);
-            if (!entry.value) break;
-            const auto& bytes = std::get<ScriptBytes>(*entry.value);
-            if (bytes.at(end_at) != std::byte{0}) break;
-            const auto* text = reinterpret_cast<const char*>(bytes.data() + name_at);
-            const std::string name(text, ::strnlen(text, name_bytes));
-            if (name != "." && name != "..") names.push_back(name);
-        }
-        const ScriptOutcome closed = typed("closedir", directory, scope);
-        const bool whole = entry.code == 0 && closed.code == 0;
-        Json record{{"names", names}};
-        return {.code = entry.code != 0 ? entry.code : closed.code,
-                .value = whole ? std::optional<ScriptValue>(std::move(names)) : std::nullopt,
-                .record = std::move(record)};
-    }
-
-    ScriptOutcome ring(const Json& step, const Scope& scope) {
-        const std::chrono::milliseconds limit(step.value("wait_ms", 0));
-        setting_.messages.await_reader(limit);
-        return {.record = {{"read", setting_.messages.log(scope.values.text(step.at("text")))}}};
-    }
-
-    ScriptOutcome ring_poke(const Json& step, const Scope& scope) {
-        const ScriptBytes bytes = scope.values.bytes(step.at("bytes"));
-        const auto at = static_cast<std::int64_t>(scope.values.number(step.at("at")));
-        return {.record = {{"read", setting_.messages.poke(at, bytes)}}};
-    }
-
-    // In pieces, so that the deadline ends it.
-    ScriptOutcome sleep(const Json& step, const Scope& scope) {
-        const auto now = [] { return std::chrono::steady_clock::now(); };
-        auto end =
-            now() + std::chrono::milliseconds(std::min<std::uint64_t>(scope.values.number(step.at("ms")), 600'000));
-        if (setting_.deadline) end = std::min(end, *setting_.deadline);
-        while (now() < end && !setting_.listener.closed())
-            std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(std::chrono::milliseconds(50), end - now()));
-        if (setting_.listener.closed()) throw ScriptError("the host left");
-        return {};
-    }
-
-    static ScriptOutcome set(const Json& step, const Scope& scope) {
-        if (step.contains("number")) return {.value = scope.values.number(step["number"])};
-        return {.value = scope.values.bytes(step.at("bytes"))};
-    }
-
-    // The little-endian number of "size" bytes at "at".
-    static ScriptOutcome take(const Json& step, const Scope& scope) {
-        const ScriptBytes bytes = scope.values.bytes(step.at("of"));
-        const std::uint64_t at = step.contains("at") ? scope.values.number(step["at"]) : 0;
-        const std::uint64_t size = step.contains("size") ? scope.values.number(step["size"]) : 4;
-        if (size > sizeof(std::uint64_t) || at > bytes.size() || bytes.size() - at < size)
-            throw ScriptError(fmt::format("take: there are {} bytes", bytes.size()));
-        std::uint64_t value = 0;
-        for (std::uint64_t i = 0; i < size; ++i) value |= std::to_integer<std::uint64_t>(bytes[at + i]) << 8 * i;
-        return {.value = value, .record = {{"value", value}}};
-    }
-
-    static ScriptOutcome check(const Json& step, const Scope& scope) {
-        const bool met = step.contains("number")
-                             ? scope.values.number(step.at("of")) == scope.values.number(step["number"])
-                             : scope.values.bytes(step.at("of")) == scope.values.bytes(step.at("bytes"));
-        if (!met) throw ScriptError("check: " + step["of"].dump() + " is something else");
-        return {};
     }
 
     // Of many rounds only the last is recorded.
@@ -281,7 +164,7 @@ private:
     }
 
     const ScriptSetting& setting_;
-    ScriptCaller caller_;
+    ScriptSteps steps_;
     std::atomic<std::ptrdiff_t> room_ = record_room;
 };
 
