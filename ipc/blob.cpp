@@ -43,12 +43,12 @@ std::size_t after(std::size_t at, std::size_t length) {
 
 } // namespace
 
-Result<ReverseRequest> decode_request(Scalars scalars, std::span<const std::byte> blob, std::size_t max_output) {
+Status decode_request(Scalars scalars, std::span<const std::byte> blob, ReverseRequest& request,
+                      std::size_t max_output) {
+    request.inputs.clear();
+    request.capacities.clear();
     if (scalars.in_handles() + scalars.out_handles() != 0)
         return fail(ErrorKind::invalid, "a reverse call carries handles, which have no form in its blob");
-    ReverseRequest request;
-    request.inputs.reserve(scalars.in_buffers());
-    request.capacities.reserve(scalars.out_buffers());
     Cursor cursor{blob};
     std::uint32_t length = 0;
     for (unsigned i = 0; i < scalars.in_buffers(); ++i) {
@@ -64,6 +64,13 @@ Result<ReverseRequest> decode_request(Scalars scalars, std::span<const std::byte
         total += length;
         request.capacities.push_back(length);
     }
+    return {};
+}
+
+Result<ReverseRequest> decode_request(Scalars scalars, std::span<const std::byte> blob, std::size_t max_output) {
+    ReverseRequest request;
+    if (const Status decoded = decode_request(scalars, blob, request, max_output); !decoded)
+        return std::unexpected(decoded.error());
     return request;
 }
 
@@ -85,17 +92,38 @@ std::vector<std::byte> encode_request(std::span<const std::span<const std::byte>
     return blob;
 }
 
-void lay_out_reply(std::span<const std::uint32_t> capacities, ReverseReply& reply) {
+void lay_out_reply(std::span<const std::uint32_t> capacities, ReverseReply& reply, bool but_last) {
     std::size_t size = 0;
     for (const std::uint32_t capacity : capacities) size = after(size, capacity);
-    reply.bytes.assign(size, std::byte{0});
+    if (reply.memory.size() < size) reply.memory.resize(size);
+    reply.bytes = std::span(reply.memory).first(size);
     reply.outputs.clear();
+    const auto clear = [&](std::size_t from, std::size_t to) {
+        to = std::min(to, reply.dirty);
+        if (from < to) std::memset(reply.bytes.data() + from, 0, to - from);
+    };
     std::size_t at = 0;
-    for (const std::uint32_t capacity : capacities) {
-        put_word(reply.bytes.data() + at, capacity);
-        at = after(at, capacity);
-        reply.outputs.emplace_back(reply.bytes.data() + at - capacity, capacity);
+    for (std::size_t i = 0; i < capacities.size(); ++i) {
+        const std::size_t end = after(at, capacities[i]);
+        const std::size_t data = end - capacities[i];
+        clear(at, but_last && i + 1 == capacities.size() ? data : end);
+        put_word(reply.bytes.data() + at, capacities[i]);
+        reply.outputs.push_back(reply.bytes.subspan(data, capacities[i]));
+        at = end;
     }
+    if (!but_last) reply.dirty = std::max(reply.dirty, size);
+}
+
+void finish_reply(ReverseReply& reply, std::optional<std::size_t> filled) {
+    const std::size_t size = reply.bytes.size();
+    if (!filled) {
+        reply.dirty = std::max(reply.dirty, size);
+        return;
+    }
+    const std::size_t end = size - reply.outputs.back().size() + *filled;
+    const std::size_t stale = std::min(reply.dirty, size);
+    if (end < stale) std::memset(reply.bytes.data() + end, 0, stale - end);
+    if (reply.dirty <= size) reply.dirty = end;
 }
 
 Result<std::vector<std::span<const std::byte>>> decode_reply(std::span<const std::uint32_t> capacities,

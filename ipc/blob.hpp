@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -32,16 +33,28 @@ inline constexpr std::size_t max_reverse_output = 16U << 20;
 /// page-rounded.
 Result<ReverseRequest> decode_request(Scalars scalars, std::span<const std::byte> blob,
                                       std::size_t max_output = max_reverse_output);
+/// The same into `request`, reusing its memory.
+Status decode_request(Scalars scalars, std::span<const std::byte> blob, ReverseRequest& request,
+                      std::size_t max_output = max_reverse_output);
 std::vector<std::byte> encode_request(std::span<const std::span<const std::byte>> inputs,
                                       std::span<const std::uint32_t> capacities);
 
-/// A reply being filled: `bytes` is the blob, `outputs` are views of its data, zeroed, each of its full capacity.
+/// A reply being filled: `bytes` is the blob, `outputs` are views of its data, each of its full capacity.
 struct ReverseReply {
-    std::vector<std::byte> bytes;
+    std::span<std::byte> bytes; ///< in `memory`
     std::vector<std::span<std::byte>> outputs;
+    std::vector<std::byte> memory; ///< as large as the largest reply
+    std::size_t dirty = 0;         ///< from here on, `memory` is zero
+
+    /// A copy of `bytes`.
+    [[nodiscard]] std::vector<std::byte> blob() const { return {bytes.begin(), bytes.end()}; }
 };
-/// Lays out `reply` for the capacities, reusing its memory.
-void lay_out_reply(std::span<const std::uint32_t> capacities, ReverseReply& reply);
+/// Lays out `reply` for the capacities, reusing its memory, with all outputs zero. `but_last`: the last one still holds
+/// bytes of earlier replies, for somebody who overwrites most of it and then calls finish_reply().
+void lay_out_reply(std::span<const std::uint32_t> capacities, ReverseReply& reply, bool but_last = false);
+/// After lay_out_reply() with `but_last`: the first `filled` bytes of the last output were set, at most; the others
+/// become zero. Nothing: the reply is not used, and nobody knows what was written.
+void finish_reply(ReverseReply& reply, std::optional<std::size_t> filled);
 /// Views of the outputs in `blob`; fails with ErrorKind::invalid unless every length equals its capacity.
 Result<std::vector<std::span<const std::byte>>> decode_reply(std::span<const std::uint32_t> capacities,
                                                              std::span<const std::byte> blob);

@@ -1,5 +1,6 @@
 #include "daemon/files/file_tree.hpp"
 
+#include "daemon/files/lookup_cache.hpp"
 #include "daemon/files/overlay.hpp"
 
 #include <algorithm>
@@ -73,6 +74,11 @@ Status check_directory(int fd) {
     return {};
 }
 
+FileTree::FileTree(Domain domain, std::size_t max_name) : domain_(domain), max_name_(max_name) {}
+FileTree::~FileTree() = default;
+FileTree::FileTree(FileTree&&) noexcept = default;
+FileTree& FileTree::operator=(FileTree&&) noexcept = default;
+
 void FileTree::add(UniqueFd directory, Mount mount) {
     directories_.push_back({std::move(directory), std::move(mount)});
 }
@@ -133,7 +139,7 @@ void FileTree::add_absolute(std::string_view name, std::vector<Candidate>& found
                      });
 }
 
-Result<std::vector<FileTree::Candidate>> FileTree::candidates(std::string_view name) const {
+Result<std::vector<FileTree::Candidate>> FileTree::candidates(std::string_view name, bool without_absent) const {
     if (const Status checked = check(name); !checked) return std::unexpected(checked.error());
     std::vector<Candidate> found;
     if (is_absolute(name)) {
@@ -148,7 +154,7 @@ Result<std::vector<FileTree::Candidate>> FileTree::candidates(std::string_view n
     const std::string of_domain = std::string(to_string(domain_)) + '/' + plain;
     for (const Directory& directory : directories_) {
         if (!directory.mount.searched) continue;
-        found.push_back({&directory, of_domain});
+        if (!without_absent || !directory.no_domain) found.push_back({&directory, of_domain});
         found.push_back({&directory, plain});
     }
     return found;
@@ -183,11 +189,57 @@ Result<OpenedFile> FileTree::open(std::string_view name) const {
         if (!fd) return fail_errno("opening " + made->name, errno);
         return OpenedFile{std::move(fd), made->size, made->name};
     }
-    const auto places = candidates(name);
+    const bool may_keep = watched();
+    if (may_keep)
+        if (const LookupCache::Entry* known = cache_->find(name))
+            // Positions are the DSP's, so one open file serves all who ask for it.
+            if (UniqueFd fd(::fcntl(known->fd.get(), F_DUPFD_CLOEXEC, 0)); fd)
+                return OpenedFile{std::move(fd), known->size, known->path};
+    const auto places = candidates(name, may_keep);
     if (!places) return std::unexpected(places.error());
     auto found = search(name, *places, open_file_beneath);
     if (!found) return std::unexpected(found.error());
-    return OpenedFile{std::move(found->attempt.fd), found->attempt.size, (*places)[found->place].text()};
+    OpenedFile file{std::move(found->attempt.fd), found->attempt.size, (*places)[found->place].text()};
+    if (may_keep && leaf_of(name) == name && is_certain(*places, found->place))
+        if (UniqueFd fd(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0)); fd)
+            cache_->keep(name, {std::move(fd), file.size, file.path});
+    return file;
+}
+
+bool FileTree::remember_files() {
+    cache_ = LookupCache::make();
+    if (!cache_) return false;
+    watched_ = watch_directories();
+    return watched_;
+}
+
+bool FileTree::watch_directories() const {
+    return std::ranges::all_of(directories_, [&](const Directory& directory) {
+        if (!cache_->watch(directory.fd.get())) return false;
+        const std::string domain(to_string(domain_));
+        const UniqueFd below = open_beneath(directory.fd.get(), domain, O_RDONLY | O_DIRECTORY, Links::refused);
+        // Absent: its coming would be told. A link: changes behind it would not.
+        const bool absent = !below && errno == ENOENT;
+        directory.no_domain = absent;
+        return below ? cache_->watch(below.get()) : absent;
+    });
+}
+
+bool FileTree::watched() const {
+    if (!cache_) return false;
+    if (!cache_->unchanged()) watched_ = watch_directories(); // a new directory may have come
+    return watched_;
+}
+
+bool FileTree::is_certain(const std::vector<Candidate>& places, std::size_t found) {
+    for (std::size_t i = 0; i <= found; ++i) {
+        const std::string& path = places[i].path;
+        // What a link leads to is not watched.
+        struct stat there {};
+        const bool is_there = ::fstatat(places[i].directory->fd.get(), path.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0;
+        if (i < found ? is_there : !is_there || !S_ISREG(there.st_mode)) return false;
+    }
+    return true;
 }
 
 Result<OpenedFile> FileTree::open(std::string_view name, const std::vector<std::string>& directories) const {

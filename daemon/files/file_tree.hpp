@@ -13,12 +13,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace fastrpc::daemon {
 
+class LookupCache;
 class Overlay;
 
 /// Longest name that the DSP may ask for, in bytes.
@@ -56,7 +58,10 @@ struct Mount {
 class FileTree {
 public:
     /// `domain` names the subdirectory that is searched first in every directory (USERSPACE 5.4).
-    explicit FileTree(Domain domain, std::size_t max_name = max_file_name) : domain_(domain), max_name_(max_name) {}
+    explicit FileTree(Domain domain, std::size_t max_name = max_file_name);
+    ~FileTree();
+    FileTree(FileTree&&) noexcept;
+    FileTree& operator=(FileTree&&) noexcept;
 
     /// Appends a directory, searched after those added before.
     void add(UniqueFd directory, Mount mount);
@@ -67,6 +72,10 @@ public:
     Status add_overlay(Overlay& overlay, const std::string& beneath, std::string name);
     /// A file without a place on disk, under an absolute name; found before all directories.
     Status add_generated(std::string name, std::string_view content);
+    /// Watches the directories, so that a file is searched for once (lookup_cache.hpp); for trees of our own, when all
+    /// directories are added. False where they cannot be watched: then each open searches. One thread alone may use the
+    /// tree from now on.
+    bool remember_files();
     [[nodiscard]] bool empty() const noexcept { return directories_.empty(); }
 
     /// Finds and opens `name` for reading, in the order of USERSPACE 5.4: per directory `<domain>/<name>`, then
@@ -113,6 +122,7 @@ private:
     struct Directory {
         UniqueFd fd;
         Mount mount;
+        mutable bool no_domain = false; ///< watched, and without the domain's directory
     };
     struct Generated {
         std::string name;
@@ -128,7 +138,13 @@ private:
     /// Why `name` is nowhere, before a look; EACCES, ENOENT or ENAMETOOLONG.
     [[nodiscard]] Status check(std::string_view name) const;
     /// Where `name` is looked for; nothing but why not when it cannot be anywhere.
-    [[nodiscard]] Result<std::vector<Candidate>> candidates(std::string_view name) const;
+    /// `without_absent`: right after watched(), which knows of directories that are not there.
+    [[nodiscard]] Result<std::vector<Candidate>> candidates(std::string_view name, bool without_absent = false) const;
+    /// The directories are as they were, and watched.
+    [[nodiscard]] bool watched() const;
+    bool watch_directories() const;
+    /// No link decides about a name directly in these directories: then those that are watched do.
+    [[nodiscard]] static bool is_certain(const std::vector<Candidate>& places, std::size_t found);
     void add_absolute(std::string_view name, std::vector<Candidate>& found) const;
     [[nodiscard]] const Generated* generated(std::string_view name) const;
     struct Found {
@@ -142,6 +158,8 @@ private:
     std::size_t max_name_;
     std::vector<Directory> directories_;
     std::vector<Generated> generated_;
+    mutable std::unique_ptr<LookupCache> cache_;
+    mutable bool watched_ = false;
 };
 
 /// Appends the directories of ours that are there; an absent one costs nothing, an unreadable one is an error. Links in

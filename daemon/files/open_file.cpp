@@ -10,7 +10,7 @@ namespace fastrpc::daemon {
 namespace {
 
 constexpr std::int64_t last_position = std::numeric_limits<std::int64_t>::max();
-constexpr std::size_t small = OpenFile::ahead / 4; ///< a larger read gains nothing from a buffer
+constexpr std::size_t small = 4096; ///< bytes; a larger read gains nothing from a buffer
 
 } // namespace
 
@@ -47,12 +47,16 @@ std::size_t OpenFile::from_buffer(std::span<std::byte> to) noexcept {
 }
 
 ssize_t OpenFile::fetch(std::span<std::byte> to) noexcept {
-    const bool through = to.size() < small && position_ == sequence_;
+    const bool through = to.size() <= small && position_ == sequence_;
     if (through && !buffer_) buffer_.reset(new (std::nothrow) std::byte[ahead]);
-    if (!through || !buffer_) return ::pread(fd(), to.data(), to.size(), static_cast<off_t>(position_));
-    buffer_size_ = 0;
-    const ssize_t got = ::pread(fd(), buffer_.get(), ahead, static_cast<off_t>(position_));
+    const std::span into = through && buffer_ ? std::span(buffer_.get(), ahead) : to;
+    const ssize_t got = ::pread(fd(), into.data(), into.size(), static_cast<off_t>(position_));
     if (got <= 0) return got;
+    // One that stops short met the end, unless it is before the known one: then it may have met an error.
+    if (const std::uint64_t end = position_ + static_cast<std::uint64_t>(got);
+        static_cast<std::size_t>(got) < into.size() && end >= size_)
+        end_ = end;
+    if (into.data() == to.data()) return got;
     buffer_start_ = position_;
     buffer_size_ = static_cast<std::size_t>(got);
     return static_cast<ssize_t>(from_buffer(to));
@@ -81,6 +85,8 @@ OpenFile::Read OpenFile::read(std::span<std::byte> to) noexcept {
         result.bytes += static_cast<std::size_t>(got);
         position_ += static_cast<std::uint64_t>(got);
         sequence_ = position_;
+        result.end = result.bytes < to.size() && position_ == end_;
+        if (result.end) break;
     }
     bytes_read_ += result.bytes;
     at_end_ = result.end;
@@ -103,6 +109,11 @@ OpenFile::Read OpenFile::read_line(std::span<std::byte> to) noexcept {
     return result;
 }
 
+void OpenFile::forget() noexcept {
+    buffer_size_ = 0;
+    size_ = end_ = unknown;
+}
+
 int OpenFile::begin_draft() {
     if (draft_) return 0;
     int error = 0;
@@ -116,7 +127,7 @@ int OpenFile::write(std::span<const std::byte> from) {
     if (error_ == 0) error_ = begin_draft();
     if (error_ != 0) return error_;
     const std::uint64_t at = mode_.append ? draft_->size() : position_;
-    buffer_size_ = 0;
+    forget();
     error_ = draft_->write(from, at);
     if (error_ != 0) return error_;
     position_ = at + from.size();
@@ -128,7 +139,7 @@ int OpenFile::truncate(std::int64_t size) {
     if (!mode_.write) return EINVAL; // as POSIX says of a file that is not open for writing
     if (size < 0) return EINVAL;
     if (const int error = begin_draft(); error != 0) return error;
-    buffer_size_ = 0;
+    forget();
     return draft_->truncate(static_cast<std::uint64_t>(size));
 }
 

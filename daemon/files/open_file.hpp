@@ -44,8 +44,11 @@ public:
     /// Bytes read ahead.
     static constexpr std::size_t ahead = 16384;
 
-    /// For reading.
-    explicit OpenFile(UniqueFd fd, std::string name = {}) noexcept : fd_(std::move(fd)), name_(std::move(name)) {}
+    static constexpr std::uint64_t unknown = UINT64_MAX;
+
+    /// For reading; `size` at some time past saves a call at the end of the file.
+    explicit OpenFile(UniqueFd fd, std::string name = {}, std::uint64_t size = unknown) noexcept :
+        fd_(std::move(fd)), name_(std::move(name)), size_(size) {}
     /// Of an overlay, which must outlive it. `fd` is the file as it is, in whatever tree; empty where `draft` is the
     /// whole of it.
     OpenFile(UniqueFd fd, std::string name, OpenMode mode, Overlay& overlay, std::string path,
@@ -93,6 +96,8 @@ private:
     /// One pread, into `to` or through the buffer: bytes, 0 at the end, or -1 and an errno.
     ssize_t fetch(std::span<std::byte> to) noexcept;
     int begin_draft();
+    /// What is known of the bytes, which change.
+    void forget() noexcept;
 
     UniqueFd fd_;
     std::string name_;
@@ -107,6 +112,8 @@ private:
     std::unique_ptr<std::byte[]> buffer_;
     std::uint64_t buffer_start_ = 0;
     std::size_t buffer_size_ = 0;
+    std::uint64_t size_ = unknown;
+    std::uint64_t end_ = unknown; ///< where a read last met the end
     std::uint64_t bytes_read_ = 0;
     std::uint64_t bytes_written_ = 0;
     bool at_end_ = false;

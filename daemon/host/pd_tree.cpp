@@ -68,6 +68,7 @@ Result<FileTree> build_tree(const PdDefinition& definition, Overlay* state, cons
         for (const auto& [name, content] : discovery::soc_info(roots, machine.firmware))
             if (const Status added = tree.add_generated(definition.soc_info + '/' + name, content); !added)
                 return std::unexpected(added.error());
+    tree.remember_files();
     return tree;
 }
 

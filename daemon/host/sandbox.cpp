@@ -131,8 +131,9 @@ Status add_rules(scmp_filter_ctx filter, bool may_open) {
     }
     // A static host opens its node and its trees again, and writes what its PD keeps.
     if (may_open)
-        for (const int number : {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(pwrite64), SCMP_SYS(fsync),
-                                 SCMP_SYS(mkdirat), SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2)})
+        for (const int number :
+             {SCMP_SYS(open), SCMP_SYS(openat), SCMP_SYS(pwrite64), SCMP_SYS(fsync), SCMP_SYS(mkdirat),
+              SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(inotify_init1)})
             if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0); result < 0)
                 return failed("a static host's calls", result);
     int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));

@@ -103,7 +103,7 @@ std::expected<OpenFile, int> AppsStd::open_with(std::string_view name, std::stri
         auto found = look_up(name, list);
         if (!found) return std::unexpected(found.error().os_error);
         stats_.files.opened(name, found->path);
-        return OpenFile(std::move(found->fd), std::string(name));
+        return OpenFile(std::move(found->fd), std::string(name), found->size);
     }
     std::expected<OpenFile, int> file = std::unexpected(EROFS);
     if (!list)
@@ -148,6 +148,7 @@ int AppsStd::freopen(const ReverseCall& call) {
     if (const int error = files_.find(number)->publish(); error != 0) return error;
     auto file = files_.full() ? std::unexpected(EMFILE) : open_with(*name, *mode, {});
     if (!file) return file.error();
+    tell_moved(*files_.find(number));
     *files_.find(number) = std::move(*file);
     stats_.files_served.fetch_add(1, std::memory_order_relaxed);
     call.put_prim(Packer().i32(number));

@@ -28,6 +28,8 @@ public:
         tree_(tree), files_(files), stats_(stats), environment_(std::move(environment)), writer_(tree, files) {}
 
     int invoke(const ReverseCall& call) override;
+    /// fread, which runs thousands of times and with outputs of any size.
+    [[nodiscard]] bool fills(std::uint32_t method) const noexcept override { return method == 4; }
     /// The PD ended in order: what it wrote and did not close is kept, as a program's streams are at its exit.
     void end() { files_.publish_all(); }
 
@@ -90,6 +92,7 @@ private:
     int open_for(const ReverseCall& call, std::string_view name, std::string_view mode, const SearchList& list = {});
     /// False, with AEE_EBADPARM for the DSP, for a variable that is not set (USERSPACE 5.4 rule 2).
     bool list_of(std::string_view variable, std::string_view delimiter, bool any_of, SearchList& list) const;
+    void tell_moved(const OpenFile& file);
     /// Ends a number: what it wrote is published; 0 or an errno.
     int close(std::int32_t number);
 

@@ -23,8 +23,12 @@ int AppsStd::close(std::int32_t number) {
     auto file = files_.take(number);
     if (!file) return EBADF;
     const int error = file->publish();
-    stats_.files.moved(file->name(), file->bytes_read(), file->bytes_written());
+    tell_moved(*file);
     return error;
+}
+
+void AppsStd::tell_moved(const OpenFile& file) {
+    stats_.files.moved(file.name(), file.bytes_read(), file.bytes_written());
 }
 
 int AppsStd::fread(const ReverseCall& call) {
@@ -39,6 +43,7 @@ int AppsStd::fread(const ReverseCall& call) {
     // By hand: a Packer would allocate, and this is the one path that runs thousands of times.
     const std::array<std::uint32_t, 2> prim_out{static_cast<std::uint32_t>(read.bytes), read.end ? 1U : 0U};
     std::memcpy(call.outputs[0].data(), prim_out.data(), sizeof prim_out);
+    if (call.filled != nullptr) *call.filled = read.bytes; // nothing of earlier replies goes along
     return aee::success;
 }
 

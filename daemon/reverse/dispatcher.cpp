@@ -53,13 +53,18 @@ void Dispatcher::offer(std::string name, Interface& interface) {
     entries_.push_back({std::move(name), &interface, 0});
 }
 
+bool Dispatcher::fills(std::uint32_t handle, Scalars scalars) const noexcept {
+    if (handle == 0 || handle > entries_.size()) return false;
+    return entries_[handle - 1].interface->fills(scalars.method());
+}
+
 int Dispatcher::invoke(std::uint32_t handle, Scalars scalars, std::span<const std::span<const std::byte>> inputs,
-                       std::span<const std::span<std::byte>> outputs) {
+                       std::span<const std::span<std::byte>> outputs, std::size_t* filled) {
     if (scalars.in_handles() + scalars.out_handles() != 0) return aee::bad_parm;
     Entry* entry = opened(handle);
     if (handle != 0 && entry == nullptr) return aee::no_such_mod;
 
-    ReverseCall call{scalars.method(), inputs, outputs};
+    ReverseCall call{scalars.method(), inputs, outputs, filled};
     if (scalars.method() == extended_method) {
         Unpacker prim(inputs.empty() ? std::span<const std::byte>{} : inputs.front());
         call.method = prim.u32();

@@ -17,11 +17,15 @@
 
 namespace fastrpc::daemon {
 
-/// One call as an interface sees it. Outputs are zeroed and go back whole if the result is 0, not at all otherwise.
+/// One call as an interface sees it. Outputs are zeroed (but see Interface::fills) and go back whole if the result is
+/// 0, not at all otherwise.
 struct ReverseCall {
     std::uint32_t method = 0; ///< real id, also when it came through the method 31 escape
     std::span<const std::span<const std::byte>> inputs;
     std::span<const std::span<std::byte>> outputs;
+    /// Of a method that Interface::fills: bytes at the beginning of the last output that were set; those after it
+    /// become zero. None unless the method says otherwise. Null where that output is zero already.
+    std::size_t* filled = nullptr;
 
     /// The scalars of primIn, after the id of an extended method; empty without inputs.
     [[nodiscard]] Unpacker prim() const noexcept;
@@ -36,6 +40,9 @@ public:
     virtual ~Interface() = default;
     /// Returns what the DSP gets as result: 0, a small AEE code or a positive errno (USERSPACE 5.1).
     virtual int invoke(const ReverseCall& call) = 0;
+    /// Whether this method overwrites most of a last output that may be large: then it is not zeroed first, and the
+    /// method sets ReverseCall::filled whenever it wrote to it.
+    [[nodiscard]] virtual bool fills(std::uint32_t) const noexcept { return false; }
 };
 
 class Dispatcher {
@@ -46,7 +53,10 @@ public:
     /// Serves one call; `inputs` and `outputs` as the scalars count them. Unknown handles give AEE_ENOSUCHMOD, handles
     /// among the arguments AEE_EBADPARM.
     int invoke(std::uint32_t handle, Scalars scalars, std::span<const std::span<const std::byte>> inputs,
-               std::span<const std::span<std::byte>> outputs);
+               std::span<const std::span<std::byte>> outputs, std::size_t* filled = nullptr);
+
+    /// Interface::fills of the call's interface and method.
+    [[nodiscard]] bool fills(std::uint32_t handle, Scalars scalars) const noexcept;
 
 private:
     struct Entry {

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t page = 4096;
 constexpr std::size_t prim_room = 64;         ///< before the request, which then is as aligned as the page
 constexpr std::size_t kept_memory = 1U << 20; ///< of a buffer that grew once and is small again
+constexpr std::size_t kept_reply = 2U << 20;  ///< of the reply, so that reads of 1 MiB touch no new pages
 constexpr unsigned most_retries = 5;
 
 /// The fixed listener interface of a generation. Method ids are those of the old one, on both.
@@ -187,19 +188,22 @@ Listener::Fetched Listener::complete(const Call& call, ListenerEnd& end) {
 }
 
 void Listener::serve(const Call& call) {
-    const auto decoded = decode_request(call.scalars, request().first(call.size));
-    if (!decoded) {
+    if (!decode_request(call.scalars, request().first(call.size), decoded_)) {
         result_ = aee::bad_parm;
         return;
     }
-    lay_out_reply(decoded->capacities, reply_);
-    result_ = dispatcher_.invoke(call.handle, call.scalars, decoded->inputs, reply_.outputs);
+    const bool fills = !decoded_.capacities.empty() && dispatcher_.fills(call.handle, call.scalars);
+    lay_out_reply(decoded_.capacities, reply_, fills);
+    std::size_t filled = 0;
+    result_ = dispatcher_.invoke(call.handle, call.scalars, decoded_.inputs, reply_.outputs, fills ? &filled : nullptr);
+    if (fills) finish_reply(reply_, result_ == aee::success ? std::optional(filled) : std::nullopt);
 }
 
 void Listener::trim(std::size_t used) {
     // The kernel copies the whole request buffer back for every call, so a large one must not stay.
     const std::size_t enough = std::max(page, align_up(2 * used, page));
     if (request_size_ > enough) resize_request(enough);
+    if (reply_.memory.size() > kept_reply && reply_.bytes.size() <= page) reply_ = {};
 }
 
 std::span<std::byte> Listener::request() const noexcept {

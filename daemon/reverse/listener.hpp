@@ -69,7 +69,7 @@ private:
     /// Gets the rest of a request that is larger than the buffer. `declined`: the call has its (bad) result already.
     Fetched complete(const Call& call, ListenerEnd& end);
     void serve(const Call& call);
-    /// Gives back the request buffer's surplus after a request of `used` bytes.
+    /// Gives back the surplus of the buffers after a request of `used` bytes.
     void trim(std::size_t used);
 
     [[nodiscard]] std::span<std::byte> request() const noexcept;
@@ -83,6 +83,7 @@ private:
 
     GuardedArea outputs_{4096}; ///< of our own calls: primOut, then the request
     std::size_t request_size_ = 0;
+    ReverseRequest decoded_;
     ReverseReply reply_;
     std::int32_t result_ = -1;  ///< prevResult of the next next2; the reply goes along when it is 0
     std::uint32_t context_ = 0; ///< prevCtx of the next next2

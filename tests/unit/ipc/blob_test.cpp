@@ -4,8 +4,10 @@
 #include "ipc/blob.hpp"
 #include "ipc/pack.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <optional>
 #include <random>
 
 using namespace fastrpc;
@@ -111,7 +113,7 @@ TEST(Blob, replies_are_encoded_to_the_byte) {
                 ASSERT_EQ(copy(reply.outputs[i]), Bytes(v.capacities[i])) << v.name << ": not zeroed";
                 std::ranges::copy(v.outputs[i], reply.outputs[i].begin());
             }
-            EXPECT_EQ(reply.bytes, v.reply) << v.name;
+            EXPECT_EQ(reply.blob(), v.reply) << v.name;
         }
 }
 
@@ -265,4 +267,33 @@ TEST(Blob, random_garbage_never_leads_outside) {
         }
     }
     EXPECT_GT(accepted, 100U); // the garbage is not all refused at the first byte
+}
+
+TEST(ReplyMemory, no_byte_of_an_earlier_reply_is_in_a_later_one_however_they_follow) {
+    std::mt19937 random(7);
+    const auto below = [&](std::size_t most) { return std::uniform_int_distribution<std::size_t>(0, most)(random); };
+    ReverseReply reply;
+    for (int round = 0; round < 20000; ++round) {
+        std::vector<std::uint32_t> capacities;
+        for (std::size_t i = below(3) + 1; i > 0; --i) capacities.push_back(static_cast<std::uint32_t>(below(300)));
+        const bool but_last = below(1) == 1;
+        lay_out_reply(capacities, reply, but_last);
+        std::size_t filled = reply.outputs.back().size();
+        if (but_last) {
+            filled = below(filled);
+            std::ranges::fill(reply.outputs.back().first(filled), std::byte{0xEE});
+            if (below(4) == 0) { // the call failed after it wrote
+                finish_reply(reply, std::nullopt);
+                continue;
+            }
+            finish_reply(reply, filled);
+        }
+        for (std::size_t i = 0; i < reply.outputs.size(); ++i) {
+            const auto output = reply.outputs[i];
+            const bool is_last = but_last && i + 1 == reply.outputs.size();
+            const auto stale = is_last ? output.subspan(filled) : output;
+            ASSERT_TRUE(std::ranges::all_of(stale, [](std::byte one) { return one == std::byte{0}; })) << round;
+            if (!is_last) std::ranges::fill(output, std::byte{0xEE});
+        }
+    }
 }

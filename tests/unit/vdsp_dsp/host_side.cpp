@@ -71,7 +71,7 @@ HostReply HostTest::serve_files(const Seen& call) {
     const auto put = [&](const auto& value) { std::memcpy(reply.outputs.at(0).data(), &value, sizeof value); };
     if (call.handle == 0 && call.method() == 0) {
         put(apps_std);
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     }
     if (call.handle != apps_std) return {aee::no_such_mod, {}};
     if (call.method() == 19) {
@@ -79,7 +79,7 @@ HostReply HostTest::serve_files(const Seen& call) {
         if (!files.contains(name)) return {2, {}};
         open_files_[next_fd_] = {name, 0};
         put(next_fd_++);
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     }
     const auto open = open_files_.find(value_at<std::uint32_t>(request->inputs.at(0)));
     if (open == open_files_.end()) return {9, {}};
@@ -88,16 +88,16 @@ HostReply HostTest::serve_files(const Seen& call) {
     switch (call.method()) {
     case 3:
         open_files_.erase(open);
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     case 10:
         put(std::uint64_t{file.size()});
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     case 4: {
         const std::size_t count = std::min<std::size_t>(reply.outputs.at(1).size(), file.size() - position);
         std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(position), count, reply.outputs[1].begin());
         put(static_cast<std::uint32_t>(count));
         position += count;
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     }
     default:
         return {aee::unsupported, {}};

@@ -30,12 +30,12 @@ protected:
             const bool is_memory = std::memcmp(request->inputs.at(1).data(), "apps_mem", 9) == 0;
             const std::uint32_t handle = is_memory ? 2 : 1;
             std::memcpy(reply.outputs.at(0).data(), &handle, sizeof handle);
-            return {0, reply.bytes};
+            return {0, reply.blob()};
         }
         if (call.handle != 2) return serve_files(call);
         if (call.method() == 3) {
             ++unmaps;
-            return {0, reply.bytes};
+            return {0, reply.blob()};
         }
         if (call.method() != 2 || refuse) return {aee::no_memory, {}};
         const auto flags = value_at<std::uint32_t>(request->inputs.at(0), 8);
@@ -43,7 +43,7 @@ protected:
         asked.emplace_back(flags, length);
         const std::array<std::uint64_t, 2> out{flags == 0 ? cpu_token : 0, map(length)};
         std::memcpy(reply.outputs.at(0).data(), out.data(), sizeof out);
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     }
 
     /// MEM_MAP of new memory of the client's; its address on the DSP.
@@ -205,7 +205,7 @@ TEST_F(Messages, sizes_refusals_and_lies_end_init3_alone) {
         lay_out_reply(std::array<std::uint32_t, 1>{16}, reply);
         const std::array<std::uint64_t, 2> out{cpu_token, 0x3f000000};
         std::memcpy(reply.outputs[0].data(), out.data(), sizeof out);
-        return HostReply{0, reply.bytes};
+        return HostReply{0, reply.blob()};
     };
     EXPECT_EQ(finish(send_init(1, 0)), on_dsp(0x83));
     serve = honest;

@@ -48,7 +48,7 @@ Bytes reply_of(std::initializer_list<Bytes> outputs) {
     lay_out_reply(capacities, reply);
     std::size_t i = 0;
     for (const Bytes& output : outputs) std::ranges::copy(output, reply.outputs.at(i++).begin());
-    return reply.bytes;
+    return reply.blob();
 }
 
 TEST_F(ModuleLoad, the_bytes_on_the_dsp_are_those_of_the_file) {
