@@ -32,6 +32,19 @@ protected:
         return wanted.is_object() ? got.value("codes", json()) == wanted : got.value("code", json()) == wanted;
     }
 
+    /// Once a host has told fastrpcd of itself and entered its sandbox, which it does beside serving.
+    static std::size_t settled_fds(pid_t pid) {
+        constexpr int looks = 20;
+        std::size_t count = 0;
+        for (int same = 0; same < looks; ++same) {
+            const std::size_t now = fds(pid);
+            if (now != count) same = 0;
+            count = now;
+            std::this_thread::sleep_for(10ms);
+        }
+        return count;
+    }
+
     static void check(const HostileCase& each) {
         const json end = root->run(each.steps);
         EXPECT_EQ(end.value("state", ""), "done") << end;
@@ -51,7 +64,7 @@ protected:
     static void run(const HostileCases& cases) {
         constexpr std::size_t room_kib = 40U << 10; // a blob of 16 MiB and its answer
         ASSERT_TRUE(serves(*root)) << root->log();
-        const std::size_t fds_before = fds(root->pid()), kib_before = root->resident_kib();
+        const std::size_t fds_before = settled_fds(root->pid()), kib_before = root->resident_kib();
         const std::uint64_t mapped_before = root->mapped();
         int owed = 0;
         for (const HostileCase& each : cases) {
@@ -59,7 +72,7 @@ protected:
             check(each);
             const json well = serve_well(*root);
             ASSERT_EQ(well.value("state", ""), "done") << well << root->log();
-            EXPECT_EQ(fds(root->pid()), fds_before);
+            EXPECT_LE(fds(root->pid()), fds_before);
             owed += each.owed.empty() ? 0 : 1;
         }
         EXPECT_EQ(root->mapped(), mapped_before);
@@ -147,7 +160,7 @@ TEST_F(Hostile, two_pds_that_race_on_one_file_both_read_it_whole) {
 }
 
 TEST_F(Hostile, a_pd_that_dies_in_its_calls_costs_nothing_but_its_calls) {
-    const std::size_t fds_before = fds(root->pid());
+    const std::size_t fds_before = settled_fds(root->pid());
     for (int i = 0; i < 5; ++i) {
         json end;
         std::thread caller([&] {
@@ -162,7 +175,7 @@ TEST_F(Hostile, a_pd_that_dies_in_its_calls_costs_nothing_but_its_calls) {
         ASSERT_TRUE(serves(*root)) << root->log();
         EXPECT_TRUE(root->lives());
     }
-    EXPECT_TRUE(stack::eventually([&] { return fds(root->pid()) == fds_before; }))
+    EXPECT_TRUE(stack::eventually([&] { return fds(root->pid()) <= fds_before; }))
         << fds(root->pid()) << ", before: " << fds_before;
     EXPECT_EQ(status(*system, "adsp").value("contexts_abandoned", -1), 0);
 }
