@@ -66,12 +66,12 @@ protected:
             const std::string name = reinterpret_cast<const char*>(request->inputs.at(1).data());
             const std::uint32_t handle = name == "apps_std" ? 1 : name == "apps_mem" ? 2 : 3;
             std::memcpy(reply.outputs.at(0).data(), &handle, sizeof handle);
-            return {0, reply.bytes};
+            return {0, reply.blob()};
         }
         if (call.handle == 1) return serve_std(call, *request);
         ReverseReply reply;
         lay_out_reply(request->capacities, reply);
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     }
 
     std::vector<std::string> directory; ///< what readdir finds
@@ -96,7 +96,7 @@ private:
                 files[text(1)].clear();
                 put(std::uint32_t{7});
                 written_ = text(1);
-                return {0, reply.bytes};
+                return {0, reply.blob()};
             }
             if (accept_all && !files.contains(text(1))) break;
             return serve_opened(call, text(1));
@@ -104,7 +104,7 @@ private:
             auto& file = files[written_];
             file.insert(file.end(), request.inputs.at(1).begin(), request.inputs[1].end());
             put(static_cast<std::uint32_t>(request.inputs[1].size()));
-            return {0, reply.bytes};
+            return {0, reply.blob()};
         }
         case 3: // fclose
         case 4: // fread
@@ -120,7 +120,7 @@ private:
         case 26: // opendir
             entry_ = 0;
             put(std::uint64_t{5});
-            return {0, reply.bytes};
+            return {0, reply.blob()};
         case 28: // readdir
             if (entry_ < directory.size()) {
                 const std::string& name = directory[entry_++];
@@ -128,7 +128,7 @@ private:
             } else {
                 reply.outputs.at(0)[260] = std::byte{1};
             }
-            return {0, reply.bytes};
+            return {0, reply.blob()};
         case 33: // frename
             if (files.contains(text(1))) files[text(2)] = std::exchange(files[text(1)], {});
             if (files.contains(text(1))) files.erase(text(1));
@@ -136,7 +136,7 @@ private:
         default:
             break;
         }
-        return {0, reply.bytes};
+        return {0, reply.blob()};
     }
 
     // fopen as serve_files() has it for fopen_with_env.
