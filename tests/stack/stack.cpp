@@ -221,6 +221,10 @@ Status Stack::start_soc() {
         if (cdsp) domain["slots"] = options_.cdsp_slots;
         domain["kernel"] =
             cdsp || !options_.kernel.starts_with("qda-") || options_.kernel == "qda-shim" ? options_.kernel : "6.12";
+        for (const char* pd : {"root", "audio", "sensors"})
+            if (const fs::path script = options_.firmware / (std::string(pd) + ".json");
+                !options_.firmware.empty() && fs::exists(script))
+                domain["firmware"][pd] = script;
     }
     const fs::path file = scratch_.path("soc.json");
     if (const Status done = write_file(file, soc.dump()); !done) return done;

@@ -44,7 +44,10 @@ struct Options {
     bool root_hosts = true;
     unsigned latency_us = 0; ///< DSP time added to each call of a module
     bool quiet = false;      ///< logs only into log()
-    bool watched = false;    ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
+    /// Not empty: static PDs run the scripts in it, "root.json", "audio.json" and "sensors.json" as far as they are
+    /// there.
+    std::filesystem::path firmware;
+    bool watched = false; ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 
 class Stack {

@@ -93,12 +93,26 @@ Result<std::string> run(Driver& driver, std::string_view text) {
     }
 }
 
+std::string text_of(const Result<std::string>& answer) {
+    if (answer) return *answer;
+    return Json{{"error", answer.error().text}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 } // namespace
 
 std::string run_command(Driver& driver, std::string_view json) {
-    auto answer = run(driver, json);
-    if (answer) return *answer;
-    return Json{{"error", answer.error().text}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return text_of(run(driver, json));
+}
+
+void run_command(Driver& driver, std::string_view text, const std::function<void(const std::string&)>& answer) {
+    const Json command = Json::parse(text, nullptr, false);
+    if (!command.is_object() || !command.contains("command") || command["command"] != "run")
+        return answer(run_command(driver, text));
+    const auto name = command.find("domain");
+    DspDomain* domain = name != command.end() && name->is_string() ? driver.domain(name->get<std::string>()) : nullptr;
+    if (domain == nullptr) return answer(text_of(bad("run: \"domain\" names a domain of the SoC")));
+    domain->run_script(command.dump(-1, ' ', false, Json::error_handler_t::replace),
+                       [answer](const Result<std::string>& outcome) { answer(text_of(outcome)); });
 }
 
 std::optional<std::string> run_text_command(Driver& driver, std::string_view text) {

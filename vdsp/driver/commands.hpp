@@ -7,12 +7,14 @@
 //   {"command":"slots","domain":D,"slots":N}                1..14, from now on; never below the last one used
 //   {"command":"timeout","ms":N}                            bound of the calls that the kernel makes
 //   {"command":"remove"|"add","node":"dma_heap/system"}
+//   {"command":"run","domain":D,"pd":P,"script":[...]}      see DspHalf::run_script; the only one that takes time
 //   anything else with a "domain"                           for the DSP half alone
 //
 // What succeeds without a word answers {}; what is refused answers {"error": text}.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +27,8 @@ class Driver;
 inline constexpr std::size_t most_command = std::size_t{64} << 10;
 
 std::string run_command(Driver& driver, std::string_view json);
+/// The same for a loop that must not wait: `answer` is called with the answer once, now or later, from any thread.
+void run_command(Driver& driver, std::string_view json, const std::function<void(const std::string&)>& answer);
 /// "status" or "latency N", the short forms that fit a greeting. The answer may be empty; nothing: unknown.
 std::optional<std::string> run_text_command(Driver& driver, std::string_view text);
 

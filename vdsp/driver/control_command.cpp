@@ -44,6 +44,9 @@ ControlCommand::ControlCommand(CLI::App& app, std::string& socket) :
         ->add_option("file", file_, "JSON file: a list of rules, or an object with \"rules\"")
         ->required()
         ->check(CLI::ExistingFile);
+    CLI::App* run = of_domain("run", "runs a script in a PD and prints what it did");
+    run->add_option("pd", pd_, "root, sensors, audio, user or a client number")->required();
+    run->add_option("file", file_, "JSON file: a list of steps")->required()->check(CLI::ExistingFile);
     ctl_->add_subcommand("send", "any command as JSON")->add_option("json", text_, "the command")->required();
 }
 
@@ -64,10 +67,13 @@ std::string ControlCommand::json() const {
         const bool is_number = pd_.find_first_not_of("0123456789") == std::string::npos && pd_.size() < 10;
         command["pd"] = is_number ? Json(std::stoul(pd_)) : Json(pd_);
     }
-    if (name == "faults") {
+    if (!file_.empty()) {
         std::ifstream file(file_);
         const Json given = Json::parse(std::string{std::istreambuf_iterator<char>(file), {}}, nullptr, false);
-        command["rules"] = given.is_object() && given.contains("rules") ? given["rules"] : given;
+        if (name == "run")
+            command["script"] = given;
+        else
+            command["rules"] = given.is_object() && given.contains("rules") ? given["rules"] : given;
     }
     return command.dump();
 }

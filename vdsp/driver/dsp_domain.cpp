@@ -38,6 +38,7 @@ DspDomain::DspDomain(const SocDomain& soc, DriverContext& context, DspFactory ma
     config_.domain = soc_.domain;
     config_.attributes = soc_.attributes;
     config_.old_firmware = soc_.old_firmware;
+    config_.firmware = soc_.firmware;
     boot();
 }
 
@@ -124,6 +125,16 @@ Result<std::string> DspDomain::command(const std::string& json) {
     Result<std::string> answer = fail(ErrorKind::busy, fmt::format("{} is down", fastrpc::to_string(soc_.domain)));
     if (channel_) channel_->with_dsp([&](DspHalf& dsp) { answer = dsp.command(json); });
     return answer;
+}
+
+void DspDomain::run_script(const std::string& json, ScriptDone done) {
+    bool asked = false;
+    if (channel_)
+        channel_->with_dsp([&](DspHalf& dsp) {
+            asked = true;
+            dsp.run_script(json, done);
+        });
+    if (!asked) done(fail(ErrorKind::busy, fmt::format("{} is down", fastrpc::to_string(soc_.domain))));
 }
 
 void DspDomain::shut_down() {

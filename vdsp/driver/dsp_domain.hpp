@@ -43,6 +43,8 @@ public:
     void set_latency(std::uint32_t us);
     /// A command for the DSP half alone. Fails with ErrorKind::busy while the DSP is down.
     Result<std::string> command(const std::string& json);
+    /// DspHalf::run_script(); fails as command() does.
+    void run_script(const std::string& json, ScriptDone done);
     /// What the next DSP is given as DspConfig::faults.
     void keep_faults(std::string json) { config_.faults = std::move(json); }
     /// The DSP dies for good: the server ends.

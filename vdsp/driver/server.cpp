@@ -117,9 +117,12 @@ void Server::read_connection(Connection& connection) {
     const auto bytes = std::span<const std::byte>(buffer_).first(datagram.size);
     bool good = datagram.state == Datagram::State::whole;
     if (good && connection.op == vdsp_op_command) { // the JSON that its greeting announced
-        const std::string answer = run_command(driver_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-        send_bytes(connection.fd->get(), std::as_bytes(std::span(answer)));
-        good = false;
+        connection.op = vdsp_op_lookup;             // it has served its purpose: anything more ends it
+        run_command(driver_, {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                    [socket = connection.fd](const std::string& answer) {
+                        send_bytes(socket->get(), std::as_bytes(std::span(answer)));
+                        ::shutdown(socket->get(), SHUT_RDWR); // which the loop sees as the peer's end
+                    });
     } else if (good) {
         vdsp_hello hello{};
         good = bytes.size() == sizeof hello;

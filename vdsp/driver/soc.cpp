@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <fmt/core.h>
 #include <fstream>
 #include <iterator>
@@ -51,6 +52,24 @@ Status parse_kernels(const std::string& name, const Json& value, SocDomain& doma
     return {};
 }
 
+/// "firmware": the scripts of static PDs.
+Status parse_firmware(const std::string& name, const Json& value, const std::string& directory, SocDomain& domain) {
+    if (!value.is_object()) return bad(name + ": \"firmware\" is an object");
+    for (const auto& [pd, file] : value.items()) {
+        const auto kind = pd_kind_from(pd);
+        if (!kind || !is_static(*kind) || !file.is_string())
+            return bad(fmt::format("{}: \"firmware\" names files for root, audio and sensors, not \"{}\"", name, pd));
+        const auto path = std::filesystem::path(directory) / file.get<std::string>();
+        std::ifstream stream(path, std::ios::binary);
+        if (!stream) return bad(fmt::format("{}: firmware {}: {}", name, path.string(), errno_text(errno)));
+        std::string script{std::istreambuf_iterator<char>(stream), {}};
+        if (!Json::parse(script, nullptr, false).is_array())
+            return bad(fmt::format("{}: firmware {}: not a JSON list of steps", name, path.string()));
+        domain.firmware[*kind] = std::move(script);
+    }
+    return {};
+}
+
 /// Keys whose values depend on the driver.
 Status check_kernel(const std::string& name, const SocDomain& domain) {
     if (domain.misc == nullptr) return {};
@@ -61,7 +80,7 @@ Status check_kernel(const std::string& name, const SocDomain& domain) {
     return {};
 }
 
-Result<SocDomain> parse_domain(const Json& entry) {
+Result<SocDomain> parse_domain(const Json& entry, const std::string& directory) {
     if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string())
         return bad("each of \"domains\" is an object with a \"name\"");
     const auto name = entry["name"].get<std::string>();
@@ -92,6 +111,9 @@ Result<SocDomain> parse_domain(const Json& entry) {
         } else if (key == "attach_check" || key == "old_firmware") {
             if (!value.is_boolean()) return bad(fmt::format("{}: \"{}\" is true or false", name, key));
             (key == "attach_check" ? result.attach_check : result.old_firmware) = value.get<bool>();
+        } else if (key == "firmware") {
+            if (auto parsed = parse_firmware(name, value, directory, result); !parsed)
+                return std::unexpected(parsed.error());
         } else if (key == "sid_position") {
             const auto position = number(value);
             if (position != 32 && position != 56) return bad(name + ": \"sid_position\" is 32 or 56");
@@ -106,7 +128,7 @@ Result<SocDomain> parse_domain(const Json& entry) {
 
 } // namespace
 
-Result<Soc> parse_soc(std::string_view text) {
+Result<Soc> parse_soc(std::string_view text, const std::string& directory) {
     const Json root = Json::parse(text, nullptr, false);
     if (!root.is_object()) return bad("not a JSON object");
     Soc soc;
@@ -114,7 +136,7 @@ Result<Soc> parse_soc(std::string_view text) {
         if (key == "domains") {
             if (!value.is_array()) return bad("\"domains\" is a list");
             for (const Json& entry : value) {
-                auto domain = parse_domain(entry);
+                auto domain = parse_domain(entry, directory);
                 if (!domain) return std::unexpected(domain.error());
                 const auto same = [&](const SocDomain& other) { return other.domain == domain->domain; };
                 if (std::ranges::any_of(soc.domains, same))
@@ -146,7 +168,7 @@ Result<Soc> load_soc(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) return fail_errno("SoC description " + path, errno);
     const std::string text{std::istreambuf_iterator<char>(file), {}};
-    auto soc = parse_soc(text);
+    auto soc = parse_soc(text, std::filesystem::path(path).parent_path().string());
     if (!soc) soc.error().text = path + ": " + soc.error().text;
     return soc;
 }

@@ -1,29 +1,10 @@
-// Faults on their way into calls and answers, and the commands of people and tests.
+// Faults on their way into calls and answers.
 #include "ipc/aee.hpp"
 #include "vdsp/dsp/guest_os.hpp"
 
-#include <fmt/core.h>
 #include <mutex>
-#include <nlohmann/json.hpp>
 
 namespace fastrpc::vdsp {
-namespace {
-
-std::string_view word_of(PdKind kind) {
-    switch (kind) {
-    case PdKind::root:
-        return "root";
-    case PdKind::sensors:
-        return "sensors";
-    case PdKind::audio:
-        return "audio";
-    default:
-        return "user";
-    }
-}
-
-} // namespace
-
 std::optional<Fault> GuestOs::fault_of(const WireRequest& request) {
     if (!faults_.active()) return std::nullopt;
     const std::uint64_t number = request.context & pd_mask;
@@ -131,45 +112,6 @@ void GuestOs::distort(const Fault& fault, std::uint64_t context, std::int32_t re
     default:
         return respond(context, result); // the others do not let a call run
     }
-}
-
-Result<std::string> GuestOs::command(std::string_view text) {
-    const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-    if (!json.is_object() || !json.contains("command") || !json["command"].is_string())
-        return fail(ErrorKind::invalid, "a command is a JSON object with \"command\"");
-    const auto name = json["command"].get<std::string>();
-    if (json.contains("domain") && json["domain"] != fastrpc::to_string(config_.domain))
-        return fail(ErrorKind::invalid, fmt::format("\"domain\": this is {}", fastrpc::to_string(config_.domain)));
-    if (name == "faults") {
-        if (const Status set = faults_.set(text); !set) return std::unexpected(set.error());
-        return faults_.status_json();
-    }
-    if (name != "crash" && name != "exit")
-        return fail(ErrorKind::invalid,
-                    fmt::format("the DSP knows no command \"{}\"; it knows faults, crash and exit", name));
-    for (const auto& [key, value] : json.items())
-        if (key != "command" && key != "domain" && key != "pd")
-            return fail(ErrorKind::invalid, fmt::format("{}: unknown key \"{}\"", name, key));
-    const auto which = json.find("pd");
-    if (which == json.end() || !(which->is_string() || which->is_number_integer()))
-        return fail(ErrorKind::invalid, name + ": \"pd\" is root, user, sensors, audio or the number of a client");
-    std::shared_ptr<PdProcess> process;
-    {
-        const std::shared_lock lock(mutex_);
-        for (const auto& pd : pds_) {
-            const bool wanted = which->is_string()
-                                    ? *which == word_of(pd->kind)
-                                    : !is_static(pd->kind) && !pd->clients.empty() && *which == *pd->clients.begin();
-            if (wanted && pd->process && !process) process = pd->process;
-        }
-    }
-    if (!process) return fail(ErrorKind::not_found, fmt::format("{}: there is no such PD", name));
-    const nlohmann::json answer{{"pid", process->pid()}};
-    if (name == "crash")
-        process->kill();
-    else
-        leave_in_order(process);
-    return answer.dump();
 }
 
 } // namespace fastrpc::vdsp

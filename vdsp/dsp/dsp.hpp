@@ -10,6 +10,7 @@
 #include "vdsp/channel.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,7 +29,13 @@ struct DspConfig {
     std::string pd_user = "nobody"; ///< whom user PDs run as when the server is root
     bool old_firmware = false;      ///< no handles 7, 8, 9: they answer 0x80000600 or 0x80000401
     std::string faults = {};        ///< JSON of the faults to commit, as the command "faults" takes it; empty: none
+    /// Scripts that static PDs run for each host that registers (docs/virtual-soc.md); without one: a file and some
+    /// heap.
+    std::map<PdKind, std::string> firmware = {};
 };
+
+/// Gets the outcome of a script, a JSON text, or why there is none. Called once, from any thread.
+using ScriptDone = std::function<void(Result<std::string>)>;
 
 class DspHalf : public Dsp {
 public:
@@ -41,9 +48,16 @@ public:
     ///   {"command": "exit", "pd": P}           number of a client that has a user PD. Or it leaves in order. Answers
     ///                                          {"pid": the process}
     virtual Result<std::string> command(std::string_view json) = 0;
+    /// {"command": "run", "domain": ours, "pd": P, "script": [steps], "limit_ms": N}: runs the script in a PD that
+    /// runs, P as above, for at most N ms (60,000 if absent). The outcome is {"state": "done" or "failed", "step",
+    /// "text", "outcomes": [one per step]}. Comes back at once.
+    virtual void run_script(std::string_view json, ScriptDone done) {
+        (void)json;
+        done(fail(ErrorKind::unsupported, "this DSP runs no scripts"));
+    }
     /// {"domain","pds":[{"client","kind","name","pid","state","shell_sha256","calls","reverse_calls","modules":[{"uri",
-    /// "file","size","sha256","reads"}]}],"crashes","calls","faults":[the rules, each with "seen" and "hits"]}; the
-    /// figures of a PD are at most one call old.
+    /// "file","size","sha256","reads"}],"firmware":{"state","step","text"} or null}],"crashes","calls","faults":[the
+    /// rules, each with "seen" and "hits"]}; the figures of a PD are at most one call old.
     virtual std::string status_json() = 0;
 };
 

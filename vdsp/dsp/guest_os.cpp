@@ -147,17 +147,22 @@ std::string GuestOs::status_json() {
         for (const std::int32_t id : pd->clients)
             if (const auto client = clients_.find(id); client != clients_.end())
                 for (const auto& [address, page] : client->second.maps) mapped += page.size;
+        const auto firmware = pd->process ? pd->process->firmware() : std::nullopt;
         const bool has_client = !is_static(pd->kind) && !pd->clients.empty();
-        list.push_back({{"client", has_client ? *pd->clients.begin() : 0},
-                        {"kind", fastrpc::to_string(pd->kind)},
-                        {"name", pd->name},
-                        {"pid", pd->process ? pd->process->pid() : 0},
-                        {"state", to_string(pd->phase)},
-                        {"shell_sha256", pd->shell_sha256},
-                        {"modules", modules},
-                        {"mapped", mapped},
-                        {"calls", pd->process ? pd->process->calls() : 0},
-                        {"reverse_calls", pd->process ? pd->process->reverse_calls() : 0}});
+        list.push_back(
+            {{"client", has_client ? *pd->clients.begin() : 0},
+             {"kind", fastrpc::to_string(pd->kind)},
+             {"name", pd->name},
+             {"pid", pd->process ? pd->process->pid() : 0},
+             {"state", to_string(pd->phase)},
+             {"shell_sha256", pd->shell_sha256},
+             {"modules", modules},
+             {"mapped", mapped},
+             {"firmware",
+              firmware ? nlohmann::json{{"state", firmware->state}, {"step", firmware->step}, {"text", firmware->text}}
+                       : nlohmann::json()},
+             {"calls", pd->process ? pd->process->calls() : 0},
+             {"reverse_calls", pd->process ? pd->process->reverse_calls() : 0}});
     }
     const nlohmann::json status{{"domain", fastrpc::to_string(config_.domain)},
                                 {"pds", list},

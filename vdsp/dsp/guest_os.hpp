@@ -18,6 +18,7 @@
 #include <array>
 #include <expected>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <set>
 #include <shared_mutex>
 #include <utility>
@@ -36,6 +37,9 @@ inline constexpr unsigned root_number = 0, user_number = 1, sensors_number = 2;
 inline bool is_kernels(const WireRequest& request) noexcept {
     return request.handle == kernel_call::process_handle || request.handle == kernel_call::utilities_handle;
 }
+
+/// A kind as commands and rules name it: root, sensors, audio or, for all others, user.
+std::string_view word_of(PdKind kind) noexcept;
 
 enum class PdPhase { starting, running, ending, crashed, left };
 
@@ -74,6 +78,7 @@ public:
     void set_latency(std::uint32_t us) override;
     std::string status_json() override;
     Result<std::string> command(std::string_view json) override;
+    void run_script(std::string_view json, ScriptDone done) override;
 
     void answered(std::uint64_t context, std::int32_t result) override;
     void ready(PdProcess& process) override;
@@ -95,7 +100,11 @@ private:
     std::expected<Target, std::int32_t> route(const WireRequest& request);
     void learn_sid(const WireRequest& request);
 
-    // committing.cpp: faults and commands.
+    // commands.cpp
+    /// The PD that a command's "pd" names; null: there is none.
+    std::shared_ptr<PdProcess> named_pd(const nlohmann::json& which);
+
+    // committing.cpp: faults.
     std::optional<Fault> fault_of(const WireRequest& request);
     void commit(const Fault& fault, const WireRequest& request);
     void end_pd(const WireRequest& request, bool in_order);

@@ -71,6 +71,11 @@ PdProcess::PdProcess(const PdLaunch& launch, Machine& machine, GuestLoop& loop, 
               },
               this),
           "watching a PD's process");
+    if (launch.firmware.empty()) return;
+    const UniqueFd paper = make_paper(launch.firmware);
+    if (!paper) throw std::system_error(errno, std::generic_category(), "a paper for the firmware");
+    firmware_.emplace();
+    send(pd_header(PdOp::firmware), {}, paper.get());
 }
 
 PdProcess::~PdProcess() {
@@ -117,6 +122,31 @@ void PdProcess::end() {
 
 void PdProcess::kill() noexcept {
     ::syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+}
+
+void PdProcess::run_script(std::string_view text, std::chrono::milliseconds limit, ScriptDone done) {
+    constexpr auto grace = std::chrono::seconds(1); // the PD ends its script itself, unless a step hangs
+    UniqueFd paper = make_paper(text);
+    if (!paper) return done(fail(ErrorKind::system, "no memory for a script"));
+    const auto [cookie, fd] = scripts_.add(std::move(paper), std::move(done));
+    {
+        const std::lock_guard lock(mutex_);
+        if (socket_)
+            send_locked(pd_header(PdOp::script, cookie), bytes_of(static_cast<std::uint64_t>(limit.count())), fd);
+        if (!socket_)
+            return loop_.post([weak = weak_from_this(), cookie] {
+                if (const auto self = weak.lock()) self->scripts_.fail(cookie, "the PD is gone");
+            });
+    }
+    loop_.post_at(Clock::now() + limit + grace, [weak = weak_from_this(), cookie, limit] {
+        if (const auto self = weak.lock())
+            self->scripts_.fail(cookie, fmt::format("the script still runs after {} ms", limit.count()));
+    });
+}
+
+std::optional<FirmwareState> PdProcess::firmware() const {
+    const std::lock_guard lock(mutex_);
+    return firmware_;
 }
 
 std::vector<LoadedModule> PdProcess::modules() const {
@@ -197,6 +227,12 @@ void PdProcess::take(const Frame& frame) {
     case PdOp::loaded:
         add_module(frame.payload);
         return;
+    case PdOp::scripted:
+        scripts_.finish(frame.header.cookie);
+        return;
+    case PdOp::progress:
+        note_progress(frame.payload);
+        return;
     default:
         log::warning(fmt::format("the process of a PD sent an unknown message {}", frame.header.opcode));
         kill();
@@ -244,6 +280,16 @@ void PdProcess::add_module(std::span<const std::byte> payload) {
     send_locked(pd_header(PdOp::noted), {}, -1);
 }
 
+void PdProcess::note_progress(std::span<const std::byte> payload) {
+    Unpacker unpacker(payload);
+    FirmwareState now;
+    now.state = unpacker.text();
+    now.step = unpacker.u32();
+    now.text = unpacker.text();
+    const std::lock_guard lock(mutex_);
+    if (unpacker.complete() && firmware_) firmware_ = std::move(now);
+}
+
 void PdProcess::process_gone() {
     siginfo_t info{};
     if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) return;
@@ -259,6 +305,7 @@ void PdProcess::process_gone() {
         socket_.reset();
         outgoing_.clear();
     }
+    scripts_.fail_all("the PD is gone");
     owner_.ended(*this, close_lines());
 }
 

@@ -11,6 +11,7 @@
 #include "vdsp/dsp/guest_loop.hpp"
 #include "vdsp/dsp/line.hpp"
 #include "vdsp/dsp/pd_protocol.hpp"
+#include "vdsp/dsp/pd_scripts.hpp"
 
 #include <atomic>
 #include <deque>
@@ -19,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -37,6 +39,7 @@ struct PdLaunch {
     bool is_user = true; ///< a user PD loads modules; a static one serves what is built in
     std::uint32_t latency_us = 0;
     bool old_firmware = false;
+    std::string firmware; ///< script to run for each host that registers; empty: none
 };
 
 /// One line of the module list in status.
@@ -98,6 +101,8 @@ public:
     void client_here(std::uint64_t serial) { send(pd_header(PdOp::client_here), bytes_of(serial)); }
     void client_gone(std::uint64_t serial) { send(pd_header(PdOp::client_gone), bytes_of(serial)); }
     void unmapped(std::uint64_t address);
+    /// Runs a script in the PD, for about as long as `limit` at most.
+    void run_script(std::string_view text, std::chrono::milliseconds limit, ScriptDone done);
     /// Asks the process to leave; it is killed when it is still there a second later.
     void end();
     /// At once.
@@ -107,6 +112,8 @@ public:
     [[nodiscard]] bool left() const noexcept { return left_; }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] std::vector<LoadedModule> modules() const;
+    /// Nothing without a script.
+    [[nodiscard]] std::optional<FirmwareState> firmware() const;
     [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
     [[nodiscard]] std::uint64_t reverse_calls() const noexcept { return reverse_calls_; }
 
@@ -126,6 +133,7 @@ private:
     void take(const Frame& frame);
     void resolve(std::uint64_t cookie, std::uint64_t address);
     void add_module(std::span<const std::byte> payload);
+    void note_progress(std::span<const std::byte> payload);
     void socket_ready(std::uint32_t events);
     void process_gone();
 
@@ -157,9 +165,11 @@ private:
     bool resolving_ = false;                  ///< the loop asks the machine for a window
     std::vector<std::uint64_t> gone_windows_; ///< unmapped meanwhile
     std::vector<LoadedModule> modules_;
+    std::optional<FirmwareState> firmware_;
     bool ending_ = false;
     Lines lines_;
 
+    PdScripts scripts_;
     std::atomic<std::uint64_t> calls_ = 0, reverse_calls_ = 0;
 };
 

@@ -12,9 +12,13 @@
 //   70 end           os > pd     none             -            leave
 //   71 client_here   os > pd     u64 serial       -            calls of a new client may come
 //   72 noted         os > pd     none             -            answer to loaded
+//   73 firmware      os > pd     none             a paper      script to run for each host that registers (paper.hpp)
+//   74 script        os > pd     u64 limit in ms  a paper      run this script now
 //   80 ready         pd > os     none             -            the PD runs
 //   82 miss          pd > os     u64 address      -            which memory is behind this address?
 //   83 loaded        pd > os     packed (pack.hpp): text URI, text file, u64 size, text SHA-256, u32 reads
+//   84 scripted      pd > os     none             -            the outcome of the script with that cookie is on its
+//   paper 85 progress      pd > os     packed: text state, u32 step, text reason        where the firmware's script is
 //
 // A line is a SEQPACKET pair of its own between a caller's thread in the guest OS and a DSP thread in the PD, so that
 // a call costs two hops: LineRequest down, LineResponse up, in the order of the requests.
@@ -46,9 +50,13 @@ enum class PdOp : std::uint16_t {
     end = 70,
     client_here = 71,
     noted = 72,
+    firmware = 73,
+    script = 74,
     ready = 80,
     miss = 82,
     loaded = 83,
+    scripted = 84,
+    progress = 85,
 };
 
 struct WindowMessage {

@@ -21,12 +21,14 @@ Pd* GuestOs::start_pd(PdKind kind, std::string name) {
     std::shared_lock reading(mutex_);
     const std::uint32_t latency_us = config_.latency_us;
     reading.unlock();
+    const auto firmware = config_.firmware.find(kind);
     const PdLaunch launch{.program = config_.pd_program,
                           .user = is_user ? config_.pd_user : std::string(),
                           .domain = config_.domain,
                           .is_user = is_user,
                           .latency_us = latency_us,
-                          .old_firmware = config_.old_firmware};
+                          .old_firmware = config_.old_firmware,
+                          .firmware = firmware != config_.firmware.end() ? firmware->second : std::string()};
     auto pd = std::make_unique<Pd>();
     pd->kind = kind;
     pd->name = std::move(name);

@@ -33,6 +33,20 @@ TEST_F(Commands, status_tells_what_each_domain_is_at) {
     EXPECT_EQ(all["domains"][1]["kernel"], "6.12");
 }
 
+TEST_F(Commands, run_is_for_a_domain_that_is_up_and_every_other_command_is_answered_at_once) {
+    std::string answer;
+    const auto order = [&](const char* text) {
+        answer.clear();
+        run_command(*driver, text, [&](const std::string& given) { answer = given; });
+        return answer;
+    };
+    EXPECT_NE(order(R"({"command":"run","domain":"cdsp","pd":"root","script":[]})").find("runs no scripts"),
+              std::string::npos);
+    EXPECT_NE(order(R"({"command":"run","domain":"ndsp"})").find("\"error\""), std::string::npos);
+    EXPECT_EQ(order(R"({"command":"down","domain":"cdsp"})"), "{}");
+    EXPECT_NE(order(R"({"command":"run","domain":"cdsp"})").find("down"), std::string::npos);
+}
+
 TEST_F(Commands, slots_change_from_now_on_and_never_below_the_last_used) {
     const auto first = open("fastrpc-cdsp");
     const auto second = open("fastrpc-cdsp");

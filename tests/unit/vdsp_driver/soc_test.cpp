@@ -1,6 +1,8 @@
 // The SoC's JSON file: what it may say, and the words for what it may not.
 #include "vdsp/driver/soc.hpp"
 
+#include "tests/support/scratch.hpp"
+
 #include <gtest/gtest.h>
 
 namespace fastrpc::vdsp {
@@ -34,11 +36,26 @@ INSTANTIATE_TEST_SUITE_P(Texts, BadSoc,
                                          R"({"domains": [{"name": "cdsp", "slots": 15}]})",
                                          R"({"domains": [{"name": "cdsp", "slot": 1}]})",
                                          R"({"domains": [{"name": "cdsp"}, {"name": "cdsp"}]})",
+                                         R"({"domains": [{"name": "cdsp", "firmware": {"user": "x.json"}}]})",
+                                         R"({"domains": [{"name": "cdsp", "firmware": {"root": "/nonexistent"}}]})",
                                          R"({"domains": [{"name": "cdsp", "attributes": {"256": 1}}]})",
                                          R"({"domains": [{"name": "cdsp", "attributes": {"1": "x"}}]})",
                                          R"({"domains": [{"name": "cdsp"}], "heaps": ["a/b"]})",
                                          R"({"domains": [{"name": "cdsp"}], "kernel_timeout_ms": 0})",
                                          R"({"domains": [{"name": "cdsp"}], "heap": []})"));
+
+TEST(SocDescription, scripts_of_the_firmware_are_read_beside_it) {
+    const test::Scratch scratch;
+    scratch.file("fw/root.json", R"([{"do":"ftell","fd":1}])");
+    scratch.file("soc.json", R"({"domains": [{"name": "adsp", "firmware": {"root": "fw/root.json"}}]})");
+    const auto soc = load_soc(scratch.path("soc.json").string());
+    ASSERT_TRUE(soc) << soc.error().text;
+    EXPECT_EQ(soc->domains[0].firmware, (std::map<PdKind, std::string>{{PdKind::root, R"([{"do":"ftell","fd":1}])"}}));
+    scratch.file("fw/root.json", "{}");
+    const auto broken = load_soc(scratch.path("soc.json").string());
+    ASSERT_FALSE(broken);
+    EXPECT_NE(broken.error().text.find("fw/root.json"), std::string::npos);
+}
 
 TEST(SocDescription, a_missing_file_is_named) {
     const auto soc = load_soc("/nonexistent/soc.json");

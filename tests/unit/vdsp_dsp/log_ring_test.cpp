@@ -1,6 +1,7 @@
 // The ring of log lines, read as the daemons of USERSPACE 7.3 read it.
 #include "vdsp/dsp/pd/log_ring.hpp"
 
+#include <array>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <string>
@@ -83,6 +84,20 @@ TEST(LogRing, cuts_a_line_at_what_readers_copy_and_at_its_nul) {
     reader.ring.write(std::string(1000, 'b'));
     reader.ring.write(std::string_view("ab\0cd", 5));
     EXPECT_EQ(reader.read(), (Lines{std::string(max_log_line - 1, 'b'), "ab"}));
+}
+
+TEST(LogRing, a_dsp_without_manners_overwrites_any_part_of_it_and_calls_that_news) {
+    std::array<std::byte, 1024> memory{};
+    LogRing ring(memory);
+    const std::array<std::byte, 4> word{std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
+    EXPECT_TRUE(ring.poke(-4, word));
+    EXPECT_TRUE(ring.has_news());
+    EXPECT_TRUE(std::ranges::equal(std::span(memory).last(4), word));
+    EXPECT_TRUE(ring.poke(1018, word));
+    EXPECT_EQ(memory[1018], std::byte{1});
+    EXPECT_FALSE(ring.poke(1021, word));
+    EXPECT_FALSE(ring.poke(-1025, word));
+    EXPECT_FALSE(ring.poke(-3, word));
 }
 
 } // namespace

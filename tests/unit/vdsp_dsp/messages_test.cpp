@@ -103,6 +103,30 @@ TEST_F(Messages, the_ring_is_asked_for_while_init3_is_made_and_lines_wake_the_re
     EXPECT_NE(text(read), "");
 }
 
+TEST_F(Messages, a_script_writes_to_the_ring_and_over_its_index_and_wakes_the_reader) {
+    start();
+    ASSERT_EQ(attach(1), 0);
+    listen(1, 0);
+    ASSERT_EQ(finish(send_init(1, 0)), 0);
+    ASSERT_EQ(finish(send_wait(1, 0)), 0);
+    const std::uint32_t before = write_index();
+    const Sent waiting = send_wait(1, 0);
+    std::atomic<bool> ended = false;
+    const auto run = [&](const char* steps) {
+        ended = false;
+        dsp->run_script(R"({"command":"run","pd":"root","script":)" + std::string(steps) + "}", [&](const auto& end) {
+            EXPECT_TRUE(end && end->find("\"read\":true") != std::string::npos);
+            ended = true;
+        });
+        run_until([&] { return ended.load(); });
+    };
+    run(R"([{"do":"ring","text":"from a script"}])");
+    ASSERT_EQ(finish(waiting), 0);
+    EXPECT_EQ(text(before), "from a script");
+    run(R"([{"do":"ring_poke","at":-4,"bytes":[4294967280]}])");
+    EXPECT_EQ(write_index(), 0xFFFFFFF0U);
+}
+
 TEST_F(Messages, a_second_client_gets_no_buffer_until_the_first_is_gone) {
     start();
     ASSERT_EQ(attach(1), 0);

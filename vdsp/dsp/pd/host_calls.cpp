@@ -32,8 +32,8 @@ HostResult<HostCalls::Reply> HostCalls::call_handle(std::uint32_t handle, unsign
     return reply;
 }
 
-HostResult<void> HostCalls::open() {
-    if (handle_ != 0) return {};
+HostResult<std::uint32_t> HostCalls::handle() {
+    if (handle_ != 0) return handle_;
     const std::array<std::uint32_t, 2> in{static_cast<std::uint32_t>(interface_.size() + 1), error_text};
     const std::array<std::span<const std::byte>, 2> inputs{
         bytes_of(in), std::as_bytes(std::span(interface_.c_str(), interface_.size() + 1))};
@@ -44,13 +44,14 @@ HostResult<void> HostCalls::open() {
     if (out[1] != 0) return std::unexpected(HostFailure{HostFailure::Kind::refused, static_cast<std::int32_t>(out[1])});
     if (out[0] == apps_remotectl || out[0] == invalid_handle) return host_nonsense();
     handle_ = out[0];
-    return {};
+    return handle_;
 }
 
 HostResult<HostCalls::Reply> HostCalls::call(unsigned method, std::span<const std::span<const std::byte>> inputs,
                                              std::span<const std::uint32_t> capacities) {
-    if (const auto ready = open(); !ready) return std::unexpected(ready.error());
-    return call_handle(handle_, method, inputs, capacities);
+    const auto opened = handle();
+    if (!opened) return std::unexpected(opened.error());
+    return call_handle(*opened, method, inputs, capacities);
 }
 
 } // namespace fastrpc::vdsp

@@ -46,12 +46,13 @@ public:
 
     HostResult<Reply> call(unsigned method, std::span<const std::span<const std::byte>> inputs,
                            std::span<const std::uint32_t> capacities);
+    /// The interface's handle; opens it when that was not done yet.
+    HostResult<std::uint32_t> handle();
 
 private:
     HostResult<Reply> call_handle(std::uint32_t handle, unsigned method,
                                   std::span<const std::span<const std::byte>> inputs,
                                   std::span<const std::uint32_t> capacities);
-    HostResult<void> open();
 
     Listener& listener_;
     std::string interface_;

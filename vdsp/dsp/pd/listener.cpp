@@ -112,4 +112,9 @@ bool Listener::closed() {
     return closed_;
 }
 
+bool Listener::present() {
+    const std::lock_guard lock(mutex_);
+    return present_;
+}
+
 } // namespace fastrpc::vdsp

@@ -41,6 +41,8 @@ public:
     /// The client leaves: next2 and reverse calls end with 0x8000040D, now and later.
     void close();
     [[nodiscard]] bool closed();
+    /// The client has a listener, or had one.
+    [[nodiscard]] bool present();
 
 private:
     enum class Stage { none, queued, fetched, answered };

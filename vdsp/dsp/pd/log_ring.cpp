@@ -39,6 +39,15 @@ void LogRing::write(std::string_view line) {
     if (!put(line)) ++lost_;
 }
 
+bool LogRing::poke(std::int64_t at, std::span<const std::byte> bytes) {
+    const auto size = static_cast<std::int64_t>(text_.size() + sizeof next_);
+    if (at < 0) at += size;
+    if (at < 0 || at > size || bytes.size() > static_cast<std::size_t>(size - at)) return false;
+    std::ranges::copy(bytes, text_.data() + at); // the index lies right behind the text
+    ++news_;
+    return true;
+}
+
 std::uint64_t LogRing::take() {
     told_ += news_;
     news_ = 0;

@@ -26,6 +26,9 @@ public:
     explicit LogRing(std::span<std::byte> memory);
 
     void write(std::string_view line);
+    /// What a DSP that lost its mind does: puts any bytes anywhere, the index included, and calls that news. `at`
+    /// counts from the end when it is negative. False when they do not fit.
+    bool poke(std::int64_t at, std::span<const std::byte> bytes);
     /// Bytes written since the last take(), which the reader is told of now.
     std::uint64_t take();
     /// The reader came to wait: it has read what take() told it of last.

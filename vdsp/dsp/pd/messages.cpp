@@ -27,11 +27,24 @@ std::int32_t code_of(const HostFailure& failure) {
 
 } // namespace
 
-void Messages::log(std::string_view line) {
+bool Messages::log(std::string_view line) {
     const std::lock_guard lock(mutex_);
-    if (!ring_) return;
+    if (!ring_) return false;
     ring_->write(line);
     changed_.notify_all();
+    return true;
+}
+
+bool Messages::await_reader(std::chrono::milliseconds limit) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, limit, [&] { return ring_.has_value(); });
+}
+
+bool Messages::poke(std::int64_t at, std::span<const std::byte> bytes) {
+    const std::lock_guard lock(mutex_);
+    if (!ring_ || !ring_->poke(at, bytes)) return false;
+    changed_.notify_all();
+    return true;
 }
 
 std::int32_t Messages::serve(const std::shared_ptr<Listener>& client, const Call& call) {
@@ -72,6 +85,7 @@ std::int32_t Messages::init3(const std::shared_ptr<Listener>& client, const Call
     address_ = mapping->dsp;
     ring_.emplace(memory_.bytes);
     ring_->write("the log of this PD begins");
+    changed_.notify_all();
     put(call.out(0), mapping->cpu);
     return aee::success;
 }

@@ -9,11 +9,14 @@
 #include "vdsp/dsp/pd/log_ring.hpp"
 #include "vdsp/dsp/pd/windows.hpp"
 
+#include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace fastrpc::vdsp {
@@ -22,8 +25,12 @@ class Messages {
 public:
     explicit Messages(Windows& windows) : windows_(windows) {}
 
-    /// One line for whoever reads the log; dropped when nobody does.
-    void log(std::string_view line);
+    /// One line for whoever reads the log; dropped when nobody does, which is false.
+    bool log(std::string_view line);
+    /// Waits until somebody reads the log; false when nobody does after `limit`.
+    bool await_reader(std::chrono::milliseconds limit);
+    /// Overwrites bytes of the ring and wakes the reader; see LogRing::poke.
+    bool poke(std::int64_t at, std::span<const std::byte> bytes);
 
     /// A call on handle 5 of the client with this listener; the code of the call. Methods: 3 deinit, 4 init3, 5 wait.
     std::int32_t serve(const std::shared_ptr<Listener>& client, const Call& call);

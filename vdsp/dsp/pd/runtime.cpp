@@ -3,7 +3,7 @@
 #include "base/log.hpp"
 #include "ipc/aee.hpp"
 #include "ipc/pack.hpp"
-#include "vdsp/dsp/pd/host_memory.hpp"
+#include "vdsp/dsp/paper.hpp"
 #include "vdsp/dsp/pd/process_control.hpp"
 
 #include <array>
@@ -98,6 +98,19 @@ bool Runtime::take(Frame& frame) {
         return true;
     case PdOp::client_gone:
         if (const auto serial = value_of<std::uint64_t>(frame.payload)) client_gone(*serial);
+        return true;
+    case PdOp::firmware:
+        if (frame.fds.size() == 1) {
+            const std::lock_guard lock(mutex_);
+            firmware_ = read_paper(frame.fds.front().get()).value_or("");
+        }
+        return true;
+    case PdOp::script:
+        if (const auto limit_ms = value_of<std::uint64_t>(frame.payload); limit_ms && frame.fds.size() == 1)
+            std::thread([this, cookie = frame.header.cookie, limit = *limit_ms,
+                         paper = std::move(frame.fds.front())] mutable {
+                run_ordered(cookie, limit, std::move(paper));
+            }).detach();
         return true;
     case PdOp::noted: {
         const std::lock_guard lock(reporting_);
@@ -296,20 +309,6 @@ std::int32_t Runtime::register_listener(const std::shared_ptr<Client>& client, c
     if (!call.shaped(0, 0)) return bad_parameter();
     if (!client->announced.exchange(true)) std::thread([this, client] { start_up(client); }).detach();
     return aee::success;
-}
-
-// What the image does once with a host that registered: it looks for its configuration, and asks for a first piece of
-// heap. Beside the call, since a host may start to listen only after it registered.
-void Runtime::start_up(const std::shared_ptr<Client>& client) {
-    constexpr std::uint64_t first_heap = 256U << 10;
-    constexpr std::int32_t system_heap = 25;
-    messages_.log(fmt::format("{}: a process serves reverse calls", to_string(config_.domain)));
-    // A missing file is normal, and so are a host without memory for us and one that left in the meantime.
-    HostFiles files(client->listener, true);
-    if (const auto config = files.open("oemconfig.so")) (void)files.close(*config);
-    const auto heap = HostMemory(client->listener, true).map({system_heap, 0, add_pages, first_heap});
-    if (heap)
-        messages_.log(fmt::format("{}: {} bytes of heap at {:#x}", to_string(config_.domain), first_heap, heap->dsp));
 }
 
 void Runtime::report(const LoadReport& report) {

@@ -60,8 +60,14 @@ private:
     void leave(Client& client);
     std::int32_t invoke(const std::shared_ptr<Client>& client, const Call& call);
     std::int32_t register_listener(const std::shared_ptr<Client>& client, const Call& call, std::string_view name);
-    void start_up(const std::shared_ptr<Client>& client);
     void report(const LoadReport& report);
+
+    // firmware.cpp: what the image does by itself.
+    void start_up(const std::shared_ptr<Client>& client);
+    void run_firmware(Client& client, const std::string& text);
+    void run_ordered(std::uint64_t cookie, std::uint64_t limit_ms, UniqueFd paper);
+    std::shared_ptr<Client> newest_listening();
+    void tell_progress(const char* state, std::size_t step, std::string_view reason);
 
     PdConfig config_;
     UniqueFd socket_;
@@ -70,8 +76,9 @@ private:
     std::atomic<std::uint32_t> latency_us_;
     std::atomic<std::uint64_t> calls_ = 0, reverse_calls_ = 0;
     std::atomic<std::uint64_t> taken_ = 0;                     ///< frames of the main socket that are done
-    std::mutex mutex_;                                         ///< guards clients_
+    std::mutex mutex_;                                         ///< guards clients_ and firmware_
     std::map<std::uint64_t, std::shared_ptr<Client>> clients_; ///< by serial
+    std::string firmware_;                                     ///< script; empty: the built-in one
     std::mutex reporting_;                                     ///< guards noted_ and the order of reports
     std::condition_variable noted_changed_;
     std::uint64_t reported_ = 0, noted_ = 0;
