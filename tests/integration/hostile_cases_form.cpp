@@ -304,9 +304,9 @@ HostileCases wrong_targets() {
                      json::parse(R"([{"do":"remotectl_open","name":[{"fill":65536,"byte":97},{"zeros":1}]}])"),
                      json::array({0})});
     cases.push_back({"a handle that was closed once too often",
-                     json::parse(R"([{"do":"remotectl_open","name":"apps_mem","as":"h"},
+                     json::parse(R"([{"do":"remotectl_open","name":"adspmsgd_apps","as":"h"},
                                      {"do":"remotectl_close","handle":"$h"},{"do":"remotectl_close","handle":"$h"},
-                                     {"do":"raw","handle":"$h","method":3,"in":[{"zeros":16}]}])"),
+                                     {"do":"raw","handle":"$h","method":0,"in":[{"zeros":16}]}])"),
                      json::array({0, 0, no_such_mod, no_such_mod})});
     return cases;
 }
