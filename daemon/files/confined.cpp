@@ -46,17 +46,6 @@ UniqueFd open_beneath(int directory, const std::string& path, int flags, Links l
 }
 
 Attempt open_file_beneath(int directory, const std::string& path, Links links) {
-    if (links == Links::beneath) { // a directory of ours: nobody laid traps in it
-        Attempt attempt;
-        attempt.fd = open_beneath(directory, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, links);
-        if (!attempt.fd) return Attempt::failed(errno);
-        struct stat opened {};
-        if (::fstat(attempt.fd.get(), &opened) != 0) return Attempt::failed(errno);
-        if (!S_ISREG(opened.st_mode)) return Attempt::refuse("it is no regular file");
-        if (is_procfs(attempt.fd.get())) return Attempt::refuse("it is a file of procfs");
-        attempt.size = static_cast<std::uint64_t>(opened.st_size);
-        return attempt;
-    }
     // Only looking has no effect on a device or a FIFO, opening may: so the first fd is O_PATH.
     const UniqueFd look = open_beneath(directory, path, O_PATH, links);
     if (!look) return Attempt::failed(errno);

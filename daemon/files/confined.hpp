@@ -37,7 +37,7 @@ bool is_procfs(int fd) noexcept;
 /// openat2 beneath `directory`, O_CLOEXEC; errno is set when the result is empty. `mode` for O_CREAT.
 UniqueFd open_beneath(int directory, const std::string& path, int flags, Links links, std::uint32_t mode = 0);
 
-/// A regular file for reading. Where links are refused it is not even opened before it is known to be one.
+/// A regular file for reading, which is not opened before it is known to be one: opening may have effects.
 Attempt open_file_beneath(int directory, const std::string& path, Links links);
 /// A directory for reading.
 Attempt open_directory_beneath(int directory, const std::string& path, Links links);

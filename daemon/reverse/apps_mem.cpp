@@ -1,12 +1,16 @@
 #include "daemon/reverse/apps_mem.hpp"
 
 #include "base/log.hpp"
+#include "daemon/files/open_file.hpp"
 #include "ipc/aee.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <limits>
 #include <optional>
+#include <sys/mman.h>
 
 namespace fastrpc::daemon {
 namespace {
@@ -44,6 +48,21 @@ int code_of(ErrorKind kind) noexcept {
     default:
         return aee::no_memory;
     }
+}
+
+/// The bytes of `file` into a new dma-buf of `size` bytes; at most `bytes` of them, which becomes what there was. 0 or
+/// an errno.
+int fill_buffer(Heap& heap, int buffer, std::uint64_t size, int file, std::uint64_t& bytes) {
+    void* const view = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer, 0);
+    if (view == MAP_FAILED) return errno;
+    int error = heap.begin_write(buffer) ? 0 : EIO;
+    OpenFile source(UniqueFd(::fcntl(file, F_DUPFD_CLOEXEC, 0)));
+    const auto read = error == 0 ? source.read({static_cast<std::byte*>(view), bytes}) : OpenFile::Read{};
+    if (error == 0) error = read.error;
+    if (!heap.end_write(buffer) && error == 0) error = EIO;
+    ::munmap(view, size);
+    bytes = read.bytes;
+    return error;
 }
 
 bool shaped(const ReverseCall& call, std::size_t prim_in, std::size_t prim_out) noexcept {
@@ -152,20 +171,7 @@ int AppsMem::map(const Request& request, Mapping& mapping) {
     if (request.flags == heap_address) return aee::unsupported; // no kernel has it (USERSPACE 6.3)
     if (request.length <= 0) return aee::bad_parm;
     Piece piece;
-    piece.asked = static_cast<std::uint64_t>(request.length);
-    const std::uint64_t page = page_size();
-    piece.given = (piece.asked + page - 1) / page * page;
-    if (pieces_.size() >= most_pieces) {
-        complain(fmt::format("the DSP has {} pieces of memory and asks for more", pieces_.size()));
-        return aee::no_memory;
-    }
-    std::optional<MemoryBudget::Charge> charge = memory_.budget->take(piece.given);
-    if (!charge) {
-        complain(fmt::format("the DSP asks for {} bytes, and {} of {} that its PD may have are in use", piece.asked,
-                             memory_.budget->used(), memory_.budget->limit()));
-        return aee::no_memory;
-    }
-    piece.charge = std::move(*charge);
+    if (const int result = charge(static_cast<std::uint64_t>(request.length), piece); result != 0) return result;
     const std::optional<DspHeap> heap = heap_of(request.flags);
     if (!heap) return allocate(request, std::move(piece), mapping);
     const Result<std::uint64_t> grown = device_.grow_heap(piece.given, *heap);
@@ -175,18 +181,72 @@ int AppsMem::map(const Request& request, Mapping& mapping) {
     return aee::success;
 }
 
+int AppsMem::charge(std::uint64_t bytes, Piece& piece) {
+    const std::uint64_t page = page_size();
+    piece.asked = bytes;
+    piece.given = (bytes + page - 1) / page * page;
+    if (pieces_.size() >= most_pieces) {
+        complain(fmt::format("the DSP has {} pieces of memory and asks for more", pieces_.size()));
+        return aee::no_memory;
+    }
+    std::optional<MemoryBudget::Charge> charge;
+    if (piece.given >= bytes) charge = memory_.budget->take(piece.given);
+    if (!charge) {
+        complain(fmt::format("the DSP asks for {} bytes, and {} of {} that its PD may have are in use", piece.asked,
+                             memory_.budget->used(), memory_.budget->limit()));
+        return aee::no_memory;
+    }
+    piece.charge = std::move(*charge);
+    return 0;
+}
+
+int AppsMem::make(Piece& piece, const std::function<int(int fd)>& fill) {
+    piece.buffer = free_id();
+    if (piece.buffer == 0) return aee::no_memory;
+    Result<UniqueFd> buffer = memory_.heap->allocate(piece.given);
+    if (!buffer) return refuse(buffer.error());
+    if (const int result = fill ? fill(buffer->get()) : 0; result != 0) return result;
+    if (const Status known = device_.map_buffer(piece.buffer, buffer->get()); !known) return refuse(known.error());
+    piece.fd = std::move(*buffer);
+    return 0;
+}
+
+int AppsMem::load(int file, std::uint64_t& bytes, std::uint32_t& number) {
+    if (memory_.heap == nullptr) return aee::unsupported;
+    if (bytes == 0) return EINVAL; // there is no buffer of no bytes
+    Piece piece;
+    if (const int result = charge(bytes, piece); result != 0) return result;
+    const std::uint64_t size = piece.given;
+    const auto fill = [&](int buffer) { return fill_buffer(*memory_.heap, buffer, size, file, bytes); };
+    if (const int result = make(piece, fill); result != 0) return result;
+    const Result<std::uint64_t> address = device_.share(piece.buffer, piece.given, ShareMode::fd);
+    if (!address) {
+        static_cast<void>(device_.unmap_buffer(piece.buffer)); // it is not shared: that can't fail
+        return refuse(address.error());
+    }
+    piece.kind = Kind::file;
+    number = device_.buffer_number(piece.buffer).value_or(0);
+    piece.key = number;
+    keep(std::move(piece));
+    return 0;
+}
+
+int AppsMem::unload(std::uint32_t number) {
+    const auto found = std::ranges::find_if(
+        pieces_, [&](const Piece& piece) { return piece.kind == Kind::file && piece.key == number; });
+    if (found == pieces_.end()) return 0;
+    return unmap(number, static_cast<std::int64_t>(found->asked), kind_bit(Kind::file));
+}
+
 int AppsMem::allocate(const Request& request, Piece piece, Mapping& mapping) {
     const bool numbered = request.flags == allocate_fd;
     if (memory_.heap == nullptr || request.heap == secure_heap) {
         complain("the DSP asks for a buffer of a kind that there is no heap for");
         return aee::unsupported;
     }
-    piece.buffer = free_id();
     piece.token = next_token();
-    if (piece.buffer == 0 || piece.token == 0) return aee::no_memory;
-    Result<UniqueFd> buffer = memory_.heap->allocate(piece.given);
-    if (!buffer) return refuse(buffer.error());
-    if (const Status known = device_.map_buffer(piece.buffer, buffer->get()); !known) return refuse(known.error());
+    if (piece.token == 0) return aee::no_memory;
+    if (const int result = make(piece, {}); result != 0) return result;
     const Result<std::uint64_t> address = device_.share(
         piece.buffer, piece.given, numbered ? ShareMode::fd_delayed : static_cast<ShareMode>(request.flags));
     if (!address) {
@@ -195,7 +255,6 @@ int AppsMem::allocate(const Request& request, Piece piece, Mapping& mapping) {
     }
     piece.kind = numbered ? Kind::numbered : Kind::buffer;
     piece.key = numbered ? device_.buffer_number(piece.buffer).value_or(0) : *address;
-    piece.fd = std::move(*buffer);
     mapping = {piece.token, piece.key};
     keep(std::move(piece));
     // Without an address the DSP can neither use nor name it; it stays charged until the PD ends.
@@ -237,7 +296,7 @@ int AppsMem::unmap(std::uint64_t key, std::int64_t length, Kinds kinds) {
         }
     } else {
         if (const Status taken = device_.unshare(found->buffer); !taken) return code_of(taken.error().kind);
-        const bool is_ours = found->kind == Kind::buffer || found->kind == Kind::numbered;
+        const bool is_ours = static_cast<bool>(found->fd);
         // Not shared any more: the device lets it go.
         if (is_ours && device_.unmap_buffer(found->buffer)) slots_.reset(found->buffer % Device::dsp_buffer_slots);
     }

@@ -14,6 +14,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -43,6 +44,13 @@ public:
     /// Thread-safe. ErrorKind::not_found for any other number; as SharedView::map.
     [[nodiscard]] Result<SharedView> view(std::uint64_t token, std::uint64_t size) const;
 
+    /// Makes a buffer with the bytes of `file`, from the start on, and shares it with the PD as apps_std's fopen_fd
+    /// does: by its number, until unload(). `bytes` is the file's size, and then what was read. 0 or what the DSP gets
+    /// as result.
+    int load(int file, std::uint64_t& bytes, std::uint32_t& number);
+    /// 0, also for a number that is none of load()'s.
+    int unload(std::uint32_t number);
+
 private:
     /// How a piece came to the DSP, and so the calls that take it back.
     enum class Kind : std::uint8_t {
@@ -51,6 +59,7 @@ private:
         numbered, ///< of ours, by its fd number (ALLOC_HLOS_FD)
         shared,   ///< somebody else's, by share_map
         handle,   ///< the same by dma_handle_map
+        file,     ///< of ours with a file's bytes, by its number
     };
     using Kinds = unsigned; ///< a set of them
     static constexpr Kinds kind_bit(Kind kind) noexcept { return 1U << static_cast<unsigned>(kind); }
@@ -78,7 +87,11 @@ private:
     int map_32(const ReverseCall& call);
     int map_64(const ReverseCall& call);
     int map(const Request& request, Mapping& mapping);
+    /// Charges `bytes` and makes the piece ready for them.
+    int charge(std::uint64_t bytes, Piece& piece);
     int allocate(const Request& request, Piece piece, Mapping& mapping);
+    /// Makes the buffer of a charged piece known to the device; `fill` may write it first.
+    int make(Piece& piece, const std::function<int(int fd)>& fill);
     int share(std::uint32_t number, std::int64_t length, Kind kind, Mapping& mapping);
     int unmap(std::uint64_t key, std::int64_t length, Kinds kinds);
     int reclaim(std::uint64_t address, std::int64_t length);

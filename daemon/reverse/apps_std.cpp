@@ -67,7 +67,9 @@ const AppsStd::Method AppsStd::methods[] = {
     /* 31 stat            */ {2, 1, 8, 96, &AppsStd::stat},
     /* 32 ftrunc          */ {1, 0, 12, 0, &AppsStd::ftrunc},
     /* 33 frename         */ {3, 0, 12, 0, &AppsStd::frename},
-    /* 34 fopen_fd, 35 fclose_fd and 36 fopen_with_env_fd are not served: past the end */
+    /* 34 fopen_fd        */ {3, 1, 12, 8, &AppsStd::fopen_fd},
+    /* 35 fclose_fd       */ {1, 0, 8, 0, &AppsStd::fclose_fd},
+    /* 36 fopen_w_env_fd  */ {5, 1, 20, 8, &AppsStd::fopen_with_env_fd},
 };
 
 int AppsStd::invoke(const ReverseCall& call) {

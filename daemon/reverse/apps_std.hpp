@@ -21,11 +21,16 @@
 
 namespace fastrpc::daemon {
 
+class AppsMem;
+
 class AppsStd final : public Interface {
 public:
     /// The references must outlive the object.
-    AppsStd(const FileTree& tree, OpenFiles& files, ReverseStats& stats, Environment environment) :
-        tree_(tree), files_(files), stats_(stats), environment_(std::move(environment)), writer_(tree, files) {}
+    /// `memory`: where whole files go; null, and the DSP is told that they don't.
+    AppsStd(const FileTree& tree, OpenFiles& files, ReverseStats& stats, Environment environment,
+            AppsMem* memory = nullptr) :
+        tree_(tree),
+        files_(files), stats_(stats), memory_(memory), environment_(std::move(environment)), writer_(tree, files) {}
 
     int invoke(const ReverseCall& call) override;
     /// fread, which runs thousands of times and with outputs of any size.
@@ -60,6 +65,11 @@ private:
     int clearerr(const ReverseCall& call);
     int fflush(const ReverseCall& call);
 
+    // apps_std_loads.cpp
+    int fopen_fd(const ReverseCall& call);
+    int fclose_fd(const ReverseCall& call);
+    int fopen_with_env_fd(const ReverseCall& call);
+
     // apps_std_writes.cpp
     int fwrite(const ReverseCall& call);
     int ftrunc(const ReverseCall& call);
@@ -90,6 +100,7 @@ private:
     /// The file that a mode opens, or an errno.
     std::expected<OpenFile, int> open_with(std::string_view name, std::string_view mode, const SearchList& list);
     int open_for(const ReverseCall& call, std::string_view name, std::string_view mode, const SearchList& list = {});
+    int load(const ReverseCall& call, std::string_view name, std::string_view mode, const SearchList& list);
     /// False, with AEE_EBADPARM for the DSP, for a variable that is not set (USERSPACE 5.4 rule 2).
     bool list_of(std::string_view variable, std::string_view delimiter, bool any_of, SearchList& list) const;
     void tell_moved(const OpenFile& file);
@@ -99,6 +110,7 @@ private:
     const FileTree& tree_;
     OpenFiles& files_;
     ReverseStats& stats_;
+    AppsMem* memory_;
     Environment environment_;
     TreeWriter writer_;
     OpenDirectories directories_;

@@ -7,7 +7,8 @@ namespace fastrpc::daemon {
 ReverseServer::ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment,
                              PdMemory memory, DspLog* log, std::size_t open_files) :
     tree_(std::move(tree)),
-    files_(open_files), apps_std_(tree_, files_, stats, std::move(environment)), apps_mem_(device, memory),
+    files_(open_files), apps_mem_(device, memory),
+    apps_std_(tree_, files_, stats, std::move(environment), memory.budget != nullptr ? &apps_mem_ : nullptr),
     listener_(device, dispatcher_, stats) {
     dispatcher_.offer("apps_std", apps_std_);
     if (memory.budget != nullptr) dispatcher_.offer("apps_mem", apps_mem_);

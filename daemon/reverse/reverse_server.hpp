@@ -37,8 +37,8 @@ public:
 private:
     FileTree tree_;
     OpenFiles files_;
-    AppsStd apps_std_;
     AppsMem apps_mem_;
+    AppsStd apps_std_;
     std::optional<Adspmsgd> adspmsgd_;
     Dispatcher dispatcher_;
     Listener listener_;
