@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job, inside the virtual system that ./dev demo starts: as `nobody`, filter an image on the DSP; be refused a
-# signed PD; look at what fastrpcd knows. Exits 0 only if all of it is as said.
+# signed PD; look at what fastrpcd knows, the static PDs and their files. Exits 0 only if all of it is as said.
 #
 # usage: demo.sh BUILD IMAGE OUTPUT
 set -euo pipefail
@@ -41,5 +41,18 @@ say "fastrpcctl list"
 
 exec 9>&-
 wait "$imaging" || die "the image filter failed"
+
+say "fastrpcctl pd list: the static PDs"
+"$build/ctl/fastrpcctl" pd list
+[ "$("$build/ctl/fastrpcctl" pd list | grep -c ' running ')" -eq 4 ] || die "not all static PDs run"
+
+say "fastrpcctl files --missing: what their DSP asked for in vain"
+for _ in $(seq 100); do # their firmware may still be starting
+    missing=$("$build/ctl/fastrpcctl" files --missing)
+    case $missing in *vdsp_absent.json*) break ;; esac
+    sleep 0.1
+done
+echo "$missing"
+case $missing in *vdsp_absent.json*) ;; *) die "the file that was left out on purpose is not named" ;; esac
 cp "$work/edges.png" "$output"
 say "done: the edges are in $output"

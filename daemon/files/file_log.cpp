@@ -52,6 +52,15 @@ void FileLog::opened(std::string_view name, std::string_view place) {
     if (on_news_) on_news_();
 }
 
+void FileLog::appeared(std::string_view name, std::string_view place) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = reports_.find(name);
+    if (found == reports_.end() || !found->second.missing()) return;
+    found->second.problem.clear();
+    found->second.places = {printable(place, 4096)};
+    touch(found->second);
+}
+
 void FileLog::moved(std::string_view name, std::uint64_t read, std::uint64_t written) {
     const std::scoped_lock lock(mutex_);
     FileReport& report = entry(name);

@@ -33,6 +33,8 @@ public:
     void set_observer(std::function<void()> on_news) { on_news_ = std::move(on_news); }
 
     void opened(std::string_view name, std::string_view place);
+    /// The DSP made it itself after it had missed it.
+    void appeared(std::string_view name, std::string_view place);
     /// Adds to what was read and written; no news.
     void moved(std::string_view name, std::uint64_t read, std::uint64_t written);
     /// Not noted for a quiet name. `problem` is for people and not empty.

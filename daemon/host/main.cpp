@@ -93,6 +93,9 @@ int main(int argc, char** argv) {
     app.add_option("--pd-dir", environment.definition_directories,
                    "directory of PD definitions, again for more, later ones replace files of earlier ones (default: "
                    "/usr/lib/fastrpcd/pd.d, /run/fastrpcd/pd.d, /etc/fastrpcd/pd.d)");
+    app.add_option(
+        "--machine-root", environment.roots.prefix,
+        "directory that holds the machine's usr, vendor, sys and proc, for tests (default: the machine's own)");
     app.add_option("--state-dir", environment.state_directory,
                    "where a static PD keeps what it writes (default: $STATE_DIRECTORY, else "
                    "/var/lib/fastrpcd/DOMAIN-PD)");

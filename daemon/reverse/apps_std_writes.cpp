@@ -38,7 +38,10 @@ int AppsStd::frename(const ReverseCall& call) {
     Unpacker prim = call.prim();
     const auto from = call.text(1, prim.u32());
     const auto to = call.text(2, prim.u32());
-    return from && to ? writer_.rename(*from, *to) : aee::bad_parm;
+    if (!from || !to) return aee::bad_parm;
+    const int error = writer_.rename(*from, *to);
+    if (error == 0) stats_.files.appeared(*to, *to);
+    return error;
 }
 
 // Its mode is that of all directories here: the DSP is the only user.

@@ -11,12 +11,13 @@
 using namespace fastrpc;
 
 int main(int argc, char** argv) {
-    CLI::App app("Run a command in a virtual system: bus, SoC, fastrpcd and the root hosts", "fastrpc-stack");
+    CLI::App app("Run a command in a virtual system: bus, SoC, fastrpcd and hosts of static PDs", "fastrpc-stack");
     stack::Options options;
     bool verbose = false;
     std::vector<std::string> command;
     app.add_option("--policy-dir", options.policy, "policy files to use")->check(CLI::ExistingDirectory);
     app.add_option("--latency-us", options.latency_us, "DSP time of each call of a module");
+    app.add_flag("--static-pds", options.static_pds, "host the audio and sensors PDs of adsp as well");
     app.add_flag("--verbose", verbose, "show what the programs log while they run, not only after a failure");
     app.add_option("command", command, "command and its arguments, after --")->required();
     CLI11_PARSE(app, argc, argv);

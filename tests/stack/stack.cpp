@@ -132,7 +132,7 @@ Result<std::unique_ptr<Stack>> Stack::start(const Options& options) {
         return fail(ErrorKind::denied, "the virtual system runs its programs as several users: run this as root");
     std::unique_ptr<Stack> stack(new Stack(options));
     for (const auto step : {&Stack::prepare, &Stack::start_bus, &Stack::start_soc, &Stack::start_sockets,
-                            &Stack::start_fastrpcd, &Stack::start_root_hosts}) {
+                            &Stack::start_fastrpcd, &Stack::start_static_hosts}) {
         if (const Status done = (stack.get()->*step)(); !done)
             return fail(done.error().kind, done.error().text + "\n" + stack->log());
     }
@@ -221,9 +221,11 @@ Status Stack::start_soc() {
         if (cdsp) domain["slots"] = options_.cdsp_slots;
         domain["kernel"] =
             cdsp || !options_.kernel.starts_with("qda-") || options_.kernel == "qda-shim" ? options_.kernel : "6.12";
+        const fs::path scripts = options_.firmware.empty() && options_.static_pds
+                                     ? source_root() / "config/vdsp/firmware"
+                                     : options_.firmware;
         for (const char* pd : {"root", "audio", "sensors"})
-            if (const fs::path script = options_.firmware / (std::string(pd) + ".json");
-                !options_.firmware.empty() && fs::exists(script))
+            if (const fs::path script = scripts / (std::string(pd) + ".json"); !scripts.empty() && fs::exists(script))
                 domain["firmware"][pd] = script;
     }
     const fs::path file = scratch_.path("soc.json");
@@ -306,22 +308,60 @@ Status Stack::start_fastrpcd() {
     return {};
 }
 
-Status Stack::start_root_hosts() {
-    if (!options_.root_hosts) return {};
-    for (const char* domain : {"adsp", "cdsp"}) {
-        if (std::string_view(domain) == "cdsp" && !has_cdsp_root()) continue;
-        auto host = launch({.command = {program("daemon/host/fastrpc-pd"), "--domain", domain, "--pd", "root",
-                                        "--control", control_socket(), "--dsp-dir", dsp_directory()},
-                            .environment = device_environment(),
-                            .user = host_user,
-                            .capability = options_.kernel == "qda-shim" ? CAP_SYS_ADMIN : -1});
-        if (!host) return std::unexpected(host.error());
-        hosts_.push_back(std::move(*host));
-    }
-    return wait_for_root_hosts();
+Status Stack::prepare_machine() const {
+    using namespace std::string_literals;
+    const std::string own = "machine/usr/share/qcom/sdm845/Virtual/demo/";
+    for (const auto& [name, text] : {
+             std::pair("machine/proc/device-tree/model"s, "Virtual phone\0"s),
+             {"machine/proc/device-tree/compatible"s, "virtual,demo\0qcom,sdm845\0"s},
+             {own + "sensors/config/accelerometer.json", "{\"rate\": 100}\n"s},
+             {own + "sensors/config/gyroscope.json", std::string(5000, ' ') + "{}\n"},
+             {own + "sensors/registry/factory", "calibrated"s},
+             {own + "sensors/sns_reg.conf", "version=1\n"s},
+             {own + "socinfo/soc_id", "321\n"s},
+             {own + "socinfo/hw_platform", "MTP\n"s},
+             {own + "acdb/acdb_cal.acdb", std::string(100'000, 'a')},
+             {own + "acdb/mtp_workspace.qwsp", std::string(3'000, 'w')},
+         })
+        scratch_.file(name, text);
+    scratch_.directory("machine/usr/lib");
+    std::error_code error;
+    fs::create_directory_symlink(dsp_directory(), scratch_.path("machine/usr/lib/dsp"), error);
+    return error ? fail_errno("making the machine's files", error.value()) : Status{};
 }
 
-Status Stack::wait_for_root_hosts() const {
+Status Stack::start_static_host(const std::string& domain, const std::string& pd) {
+    Launch what{
+        .command = {program("daemon/host/fastrpc-pd"), "--domain", domain, "--pd", pd, "--control", control_socket()},
+        .environment = device_environment(),
+        .user = host_user,
+        .capability = options_.kernel == "qda-shim" ? CAP_SYS_ADMIN : -1};
+    if (options_.static_pds) {
+        const fs::path state = scratch_.directory("state/" + domain + '-' + pd);
+        if (const Status done = own(state, host_user, 0750); !done) return done;
+        what.command.insert(what.command.end(), {"--pd-dir", source_root() / "config/pd.d", "--machine-root",
+                                                 scratch_.path("machine"), "--state-dir", state});
+    } else {
+        what.command.insert(what.command.end(), {"--dsp-dir", dsp_directory()});
+    }
+    auto host = launch(std::move(what));
+    if (!host) return std::unexpected(host.error());
+    hosts_.push_back(std::move(*host));
+    return {};
+}
+
+Status Stack::start_static_hosts() {
+    if (options_.static_pds)
+        if (const Status done = prepare_machine(); !done) return done;
+    for (const auto& [domain, pd, wanted] : {std::tuple("adsp", "root", options_.root_hosts),
+                                             {"cdsp", "root", has_cdsp_root()},
+                                             {"adsp", "audio", options_.static_pds},
+                                             {"adsp", "sensors", options_.static_pds}})
+        if (const Status done = wanted ? start_static_host(domain, pd) : Status{}; !done) return done;
+    return hosts_.empty() ? Status{} : wait_for_static_hosts();
+}
+
+Status Stack::wait_for_static_hosts() const {
     std::string last;
     const bool up = eventually([&] {
         const auto list = run(client("ctl/fastrpcctl", {"list", "--json"}));
@@ -333,8 +373,14 @@ Status Stack::wait_for_root_hosts() const {
                    return pd.value("state", "") == "running";
                }) == static_cast<std::ptrdiff_t>(hosts_.size());
     });
-    if (!up) return fail(ErrorKind::timeout, "the root PDs did not come up; fastrpcctl says: " + last);
+    if (!up) return fail(ErrorKind::timeout, "the static PDs did not come up; fastrpcctl says: " + last);
     return {};
+}
+
+std::vector<pid_t> Stack::hosts() const {
+    std::vector<pid_t> pids;
+    for (const Process& host : hosts_) pids.push_back(host.pid());
+    return pids;
 }
 
 pid_t Stack::fastrpcd() const noexcept {

@@ -47,6 +47,9 @@ struct Options {
     /// Not empty: static PDs run the scripts in it, "root.json", "audio.json" and "sensors.json" as far as they are
     /// there.
     std::filesystem::path firmware;
+    /// Hosts of the audio and sensors PDs of adsp, too, by the shipped definitions, on a machine that has their files;
+    /// with the shipped firmware, unless `firmware` says otherwise.
+    bool static_pds = false;
     bool watched = false; ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 
@@ -66,6 +69,11 @@ public:
     [[nodiscard]] std::filesystem::path vdsp_socket() const { return scratch_.path("soc/socket"); }
     [[nodiscard]] std::filesystem::path control_socket() const { return scratch_.path("control.sock"); }
     [[nodiscard]] std::filesystem::path session_socket() const { return scratch_.path("host/session.sock"); }
+    /// What the PD keeps; with `static_pds`.
+    [[nodiscard]] std::filesystem::path state_directory(std::string_view pd) const {
+        return scratch_.path("state") / pd;
+    }
+    [[nodiscard]] std::vector<pid_t> hosts() const;
     [[nodiscard]] pid_t fastrpcd() const noexcept;
     [[nodiscard]] pid_t vdsp() const noexcept;
 
@@ -97,9 +105,12 @@ private:
     Status start_bus();
     Status start_soc();
     Status start_sockets();
-    Status start_root_hosts();
-    /// Waits until fastrpcd knows both root PDs as running.
-    Status wait_for_root_hosts() const;
+    /// The machine's own files for its DSPs, as a phone has them.
+    Status prepare_machine() const;
+    Status start_static_hosts();
+    Status start_static_host(const std::string& domain, const std::string& pd);
+    /// Waits until fastrpcd knows all static PDs as running.
+    Status wait_for_static_hosts() const;
     Result<Process> launch(Launch what);
 
     Options options_;

@@ -54,6 +54,18 @@ TEST(FileLog, a_file_that_came_later_is_missing_no_more) {
     EXPECT_GT(report.last_us, 0U);
 }
 
+TEST(FileLog, a_file_that_the_dsp_made_itself_is_missing_no_more) {
+    FileLog log;
+    log.appeared("a", "/a");
+    EXPECT_TRUE(log.since(0).empty()) << "nobody missed it";
+    log.missed("a", not_found, {"/1/a"});
+    log.appeared("a", "/a");
+    ASSERT_EQ(log.since(0).size(), 1U);
+    EXPECT_FALSE(log.since(0)[0].missing());
+    EXPECT_EQ(log.since(0)[0].places, std::vector<std::string>{"/a"});
+    EXPECT_EQ(log.misses(), 1U) << "it happened";
+}
+
 TEST(FileLog, followers_see_each_news_once_and_in_order) {
     FileLog log;
     int news = 0;
