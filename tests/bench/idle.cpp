@@ -1,7 +1,7 @@
 // bench idle: what a system costs that nobody uses: wake-ups and memory of fastrpcd and of the hosts of static PDs.
 //
-// Memory is what is resident but for the text of shared libraries, which all programs of a machine share. Wake-ups are
-// the context switches of all threads.
+// Memory is what is resident but for the pages of shared libraries that are as they are on disk, text and constants,
+// which all programs of a machine share. Wake-ups are the context switches of all threads.
 #include "tests/bench/figures.hpp"
 #include "tests/stack/stack.hpp"
 
@@ -33,15 +33,18 @@ std::uint64_t switches(pid_t pid) {
 std::uint64_t resident_kib(pid_t pid) {
     std::ifstream maps(fmt::format("/proc/{}/smaps", pid));
     std::uint64_t sum = 0;
-    bool counted = true;
+    bool shared = false;
     for (std::string line; std::getline(maps, line);) {
         std::istringstream words(line);
-        std::string first, second;
-        words >> first >> second;
-        if (first.find('-') != first.npos && !first.ends_with(':')) // "from-to rights ..."
-            counted = !(second.find('x') != second.npos && line.find(".so") != line.npos);
-        else if (first == "Rss:" && counted)
-            sum += std::stoull(second);
+        std::string first;
+        std::uint64_t kib = 0;
+        words >> first;
+        if (first.find('-') != first.npos && !first.ends_with(':')) { // "from-to rights ..."
+            shared = line.find(".so") != line.npos;
+            continue;
+        }
+        const bool counts = shared ? first == "Private_Dirty:" || first == "Shared_Dirty:" : first == "Rss:";
+        if (counts && words >> kib) sum += kib;
     }
     return sum;
 }
