@@ -7,6 +7,7 @@
 #include "daemon/device/backend.hpp"
 #include "daemon/host/hosts.hpp"
 #include "daemon/host/sandbox.hpp"
+#include "discovery/machine_files.hpp"
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -16,6 +17,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
+#include <vector>
 
 using namespace fastrpc;
 using namespace fastrpc::daemon;
@@ -40,6 +42,14 @@ void raise_fd_limit() {
 std::string default_state_directory(const std::string& domain, const std::string& pd) {
     const char* given = std::getenv("STATE_DIRECTORY"); // of systemd
     return given != nullptr ? given : "/var/lib/fastrpcd/" + domain + '-' + pd;
+}
+
+/// Where shells and the DSP's own libraries are; those that are not there are left out later.
+std::vector<std::string> vendor_directories(const discovery::Roots& roots) {
+    const discovery::MachineFiles machine = discovery::machine_files(roots);
+    std::vector<std::string> directories{machine.firmware + "/dsp", "/usr/lib/rfsa/adsp", "/usr/lib/dsp"};
+    if (!machine.libraries.empty()) directories.insert(directories.begin(), machine.libraries);
+    return directories;
 }
 
 HostExit session(const HostEnvironment& environment) {
@@ -89,7 +99,7 @@ int main(int argc, char** argv) {
     app.add_option("--control", environment.control_path, "fastrpcd's control socket")->capture_default_str();
     app.add_option("--dsp-dir", environment.dsp_directories,
                    "directory of the DSP's own files, again for more (default: what the PD's definition says; for "
-                   "sessions /usr/lib/dsp and /usr/lib/rfsa/adsp)");
+                   "sessions the machine's own below /usr/share/qcom, /usr/lib/rfsa/adsp and /usr/lib/dsp)");
     app.add_option("--pd-dir", environment.definition_directories,
                    "directory of PD definitions, again for more, later ones replace files of earlier ones (default: "
                    "/usr/lib/fastrpcd/pd.d, /run/fastrpcd/pd.d, /etc/fastrpcd/pd.d)");
@@ -106,7 +116,7 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", FASTRPCD_VERSION);
     CLI11_PARSE(app, argc, argv);
     if (is_session && environment.dsp_directories.empty())
-        environment.dsp_directories = {"/usr/lib/dsp", "/usr/lib/rfsa/adsp"};
+        environment.dsp_directories = vendor_directories(environment.roots);
     if (environment.definition_directories.empty())
         environment.definition_directories = {"/usr/lib/fastrpcd/pd.d", "/run/fastrpcd/pd.d", "/etc/fastrpcd/pd.d"};
     if (environment.state_directory.empty())

@@ -342,7 +342,8 @@ Status Stack::start_static_host(const std::string& domain, const std::string& pd
         what.command.insert(what.command.end(), {"--pd-dir", source_root() / "config/pd.d", "--machine-root",
                                                  scratch_.path("machine"), "--state-dir", state});
     } else {
-        what.command.insert(what.command.end(), {"--dsp-dir", dsp_directory()});
+        what.command.insert(what.command.end(), // no definitions: the machine's own are none of a test's
+                            {"--dsp-dir", dsp_directory(), "--pd-dir", scratch_.path("pd.d")});
     }
     auto host = launch(std::move(what));
     if (!host) return std::unexpected(host.error());
