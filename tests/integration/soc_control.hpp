@@ -21,4 +21,11 @@ inline json status(const stack::Stack& system, std::string_view domain = "cdsp")
     return json::object();
 }
 
+/// What the SoC's status says of a domain's PDs; nothing while the DSP is away.
+inline json status_of_pds(const stack::Stack& system, std::string_view domain) {
+    const json all = status(system, domain);
+    const auto dsp = all.find("dsp");
+    return dsp != all.end() && dsp->is_object() ? dsp->value("pds", json::array()) : json::array();
+}
+
 } // namespace fastrpc::test

@@ -50,8 +50,7 @@ public:
     }
     /// What the SoC's status says of the PD.
     [[nodiscard]] json state() const {
-        const json dsp = status(system_, domain_).value("dsp", json::object());
-        for (const json& each : dsp.value("pds", json::array()))
+        for (const json& each : status_of_pds(system_, domain_))
             if (each.value("kind", "") == pd_) return each;
         return json::object();
     }
@@ -61,6 +60,25 @@ public:
     void restart() {
         end();
         start();
+    }
+    /// kill -9; launch() or start() must follow.
+    void kill() { process_->end(0ms); }
+    /// Starts a host, and does not wait for it.
+    void launch() {
+        auto started =
+            stack::Process::start({.command = {stack::build_root() / "daemon/host/fastrpc-pd", "--domain", domain_,
+                                               "--pd", pd_, "--control", system_.control_socket(), "--pd-dir",
+                                               scratch_.path("pd.d"), "--state-dir", scratch_.path("state")},
+                                   .environment = system_.device_environment(),
+                                   .user = "bin",
+                                   .output = log_.get(),
+                                   .log = log_.get()});
+        if (!started) throw std::runtime_error(started.error().text);
+        process_ = std::make_unique<stack::Process>(std::move(*started));
+    }
+    void start() {
+        launch();
+        if (!listens()) ADD_FAILURE() << "nobody listens for " << pd_ << '\n' << log();
     }
 
     /// Bytes of memory that its clients gave the PD.
@@ -73,26 +91,13 @@ public:
     }
     [[nodiscard]] bool lives() const { return ::kill(pid(), 0) == 0 && !process_->wait(0ms); }
     [[nodiscard]] std::string log() const {
-        std::string text(1 << 16, '\0');
+        std::string text(1 << 20, '\0');
         const ssize_t got = ::pread(log_.get(), text.data(), text.size(), 0);
         text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
         return text;
     }
 
 private:
-    void start() {
-        auto started =
-            stack::Process::start({.command = {stack::build_root() / "daemon/host/fastrpc-pd", "--domain", domain_,
-                                               "--pd", pd_, "--control", system_.control_socket(), "--pd-dir",
-                                               scratch_.path("pd.d"), "--state-dir", scratch_.path("state")},
-                                   .environment = system_.device_environment(),
-                                   .user = "bin",
-                                   .output = log_.get(),
-                                   .log = log_.get()});
-        if (!started) throw std::runtime_error(started.error().text);
-        process_ = std::make_unique<stack::Process>(std::move(*started));
-        if (!listens()) ADD_FAILURE() << "nobody listens for " << pd_ << '\n' << log();
-    }
     // In order: a host that is killed in the DSP costs the kernel a context.
     void end() {
         process_->end();
