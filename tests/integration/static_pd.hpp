@@ -91,7 +91,9 @@ public:
     }
     [[nodiscard]] bool lives() const { return ::kill(pid(), 0) == 0 && !process_->wait(0ms); }
     [[nodiscard]] std::string log() const {
-        std::string text(1 << 20, '\0');
+        struct stat whole {};
+        if (::fstat(log_.get(), &whole) != 0) return "no log";
+        std::string text(static_cast<std::size_t>(whole.st_size), '\0');
         const ssize_t got = ::pread(log_.get(), text.data(), text.size(), 0);
         text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
         return text;
