@@ -332,7 +332,7 @@ HostileCases wrong_logs() {
         R"({"do":"raw","interface":"adspmsgd_apps","method":0,"in":[0,{"zeros":0}],"out":[8]})", bad_parm);
     raw("an unknown method of adspmsgd_apps", R"({"do":"raw","interface":"adspmsgd_apps","method":1,"in":[0]})",
         unsupported);
-    // Where no host reads, the ring is no memory and these steps do nothing.
+    const std::size_t rings = cases.size();
     for (const char* index : {"0xFFFFFFFF", "0x80000000", "0x3FFFC", "0x3FFFB", "1"})
         cases.push_back({fmt::format("a ring whose index is {}", index),
                          json::array({{{"do", "ring_poke"}, {"at", -4}, {"bytes", {{"u32", index}}}},
@@ -347,6 +347,7 @@ HostileCases wrong_logs() {
                                               {"do":"ring_poke","at":-4,"bytes":{"u32":4294967295}}]}],
         [{"do":"repeat","times":2000,"steps":[{"do":"ring","text":"a line in between"}]}]]}])",
                            json::array({{{"0", 8002}}})));
+    for (std::size_t i = rings; i < cases.size(); ++i) cases[i].new_reader = true;
     return cases;
 }
 

@@ -53,7 +53,8 @@ inline json hostile_definition(const Scratch& scratch) {
     return {{"files",
              {{{"at", "/fw"}, {"from", {scratch.path("tree").string()}}, {"searched", true}},
               {{"at", "/rw"}, {"state", "rw"}}}},
-            {"environment", {{"FW", "/fw"}, {"ESCAPE", "/etc"}}}};
+            {"environment", {{"FW", "/fw"}, {"ESCAPE", "/etc"}}},
+            {"restart", {{"first_ms", 50}, {"longest_ms", 50}}}}; // the tests crash it often
 }
 
 /// The host opens, reads and closes /fw/known, and its bytes are right.

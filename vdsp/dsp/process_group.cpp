@@ -5,6 +5,7 @@
 #include "vdsp/dsp/sha256.hpp"
 #include "vdsp/dsp/shell.hpp"
 
+#include <algorithm>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -127,7 +128,9 @@ GuestOs::Answer GuestOs::release(const KernelCall& call) {
     const auto client = clients_.find(body->client);
     if (client == clients_.end()) return aee::success;
     const auto pds = client->second.pds;
-    if (call.pd_number() == root_number && pds[root_number] == nullptr) return aee::success;
+    // A client whose PDs have all died is released with their number, too: its memory must not be the next one's.
+    const bool has_others = std::ranges::any_of(pds, [](const Pd* pd) { return pd != nullptr; });
+    if (call.pd_number() == root_number && pds[root_number] == nullptr && has_others) return aee::success;
     Answer answer = aee::success;
     const std::lock_guard lock(mutex_);
     for (const auto& [address, page] : client->second.maps) hide(address);
