@@ -13,6 +13,7 @@ namespace fastrpc::daemon {
 namespace {
 
 constexpr mode_t file_mode = 0640;
+constexpr std::uint64_t most_tries = 64; ///< names, for one draft
 constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
 
 } // namespace
@@ -24,9 +25,11 @@ std::unique_ptr<Draft> Draft::begin(Overlay& overlay, std::string path, int sour
     if (error = overlay.take_entry(); error != 0) return nullptr;
     draft->charged_ = true;
     static std::uint64_t number = 0; // the listener's thread alone writes
-    draft->name_ = fmt::format("{}{}", draft_prefix, ++number);
-    draft->fd_ = UniqueFd(::openat(draft->directory_.get(), draft->name_.c_str(),
-                                   O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, file_mode));
+    do {                             // one that a host left behind, and that could not be removed, keeps its number
+        draft->name_ = fmt::format("{}{}", draft_prefix, ++number);
+        draft->fd_ = UniqueFd(::openat(draft->directory_.get(), draft->name_.c_str(),
+                                       O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, file_mode));
+    } while (!draft->fd_ && errno == EEXIST && number % most_tries != 0);
     if (!draft->fd_) {
         error = errno;
         draft->name_.clear();

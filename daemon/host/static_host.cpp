@@ -31,6 +31,11 @@ using Clock = std::chrono::steady_clock;
 // For a node that is there and not ours to open, or when nobody can watch for one.
 constexpr auto node_retry = 1s;
 
+/// The machine has a DSP that has this PD instead.
+bool is_elsewhere(const PdDefinition& definition, const discovery::Roots& roots) {
+    return definition.unless && discovery::discover(roots).find(*definition.unless) != nullptr;
+}
+
 class StaticHost {
 public:
     /// `privileged`: the process keeps what an init may need (keep_init_privilege()).
@@ -133,10 +138,9 @@ private:
     void start(bool quiet = false) {
         run_.reset(); // over, else we would not be here
         retry_.cancel();
-        if (const auto& unless = setup_.definition.unless;
-            unless && discovery::discover(environment_.roots).find(*unless) != nullptr) {
+        if (is_elsewhere(setup_.definition, environment_.roots)) { // since the host began
             exit_ = HostExit::not_wanted;
-            return stop(fmt::format("this machine has {}, which has the PD itself", to_string(*unless)), false);
+            return stop("this machine has another DSP that has the PD itself", false);
         }
         node_came_ = node_left_ = false;
         if (!quiet) move_to(PdState::attaching, {}, attempts_ == 0 ? "starting" : "starting again");
@@ -233,6 +237,7 @@ private:
 
     void on_running(const StaticRun::State& now) {
         if (state_ == PdState::running) return;
+        in_trouble_ = false;
         ++generation_;
         restarts_ = static_cast<std::uint32_t>(generation_ - 1);
         timespec wall{};
@@ -252,7 +257,12 @@ private:
             log::warning(fmt::format("the {} PD of {} ended and is started again: {}", to_string(kind_),
                                      to_string(domain_), now.reason),
                          {domain_field(), {"FASTRPC_GENERATION", std::to_string(generation_)}});
+        } else if (!in_trouble_) {
+            log::warning(fmt::format("the {} PD of {} does not start, and is tried again: {}", to_string(kind_),
+                                     to_string(domain_), now.reason),
+                         {domain_field()});
         }
+        in_trouble_ = true; // until it runs it is one incident, with one line
         facts_ = {};
         if (now.lacks_privilege && privileged_ && attempts_ > 1)
             return stop("the kernel wants a privilege that was dropped after the first start: a new host has it again",
@@ -305,6 +315,7 @@ private:
     std::chrono::milliseconds delay_ = setup_.definition.restart.first;
     std::minstd_rand random_{std::random_device{}()};
     bool confined_ = false;
+    bool in_trouble_ = false; ///< and told in the log
     bool by_signal_ = false;
     HostExit exit_ = HostExit::ended;
     /// What an administrator wants of a run that has not ended yet.
@@ -329,7 +340,8 @@ std::expected<StaticSetup, HostExit> set_up(Domain domain, PdKind kind, const Ho
         log::error(definition.error().text);
         return std::unexpected(HostExit::misconfigured);
     }
-    if (!definition->enabled) return std::unexpected(HostExit::not_wanted);
+    if (!definition->enabled || is_elsewhere(*definition, environment.roots))
+        return std::unexpected(HostExit::not_wanted);
     if (!environment.dsp_directories.empty()) definition->search = environment.dsp_directories;
     StaticSetup setup{std::move(*definition), {}};
     if (!has_state(setup.definition)) return setup;

@@ -17,8 +17,6 @@ struct HostileCase {
     std::string name;
     nlohmann::json steps;
     nlohmann::json codes; ///< of each outcome; of rounds an object: code -> how often
-    /// Not empty: what the host lacks before it answers so. Until then the case only must do no harm.
-    std::string owed = {};
     bool new_reader = false; ///< begins with somebody who reads the ring: a case before may have cost the PD its one
 };
 using HostileCases = std::vector<HostileCase>;

@@ -149,8 +149,7 @@ HostileCase shaped(const Shape& shape, const char* what, unsigned inputs, unsign
         step["in"][0] = json::array({shape.method, {{"zeros", prim - 4}}});
     for (unsigned i = 0; i < outputs; ++i) step["out"].push_back(512);
     const char* interface = *shape.interface == '\0' ? "apps_remotectl" : shape.interface;
-    return {
-        fmt::format("{} {} with {}", interface, shape.method, what), json::array({step}), json::array({bad_parm}), {}};
+    return {fmt::format("{} {} with {}", interface, shape.method, what), json::array({step}), json::array({bad_parm})};
 }
 
 } // namespace

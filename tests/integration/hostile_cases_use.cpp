@@ -12,8 +12,8 @@ constexpr int bad_parm = 0xE, unsupported = 0x14, no_memory = 2, no_such_map = 0
 constexpr int not_found = 2, bad_file = 9, refused = 13, exists = 17, no_directory = 20, is_directory = 21,
               invalid = 22, too_long = 36, overflow = 75, no_space = 28, read_only = 30, stale = 116, not_empty = 39;
 
-HostileCase simple(std::string name, const char* steps, json codes, std::string owed = {}) {
-    return {std::move(name), json::parse(steps), std::move(codes), std::move(owed)};
+HostileCase simple(std::string name, const char* steps, json codes) {
+    return {std::move(name), json::parse(steps), std::move(codes)};
 }
 
 } // namespace

@@ -130,6 +130,18 @@ TEST_F(Registry, a_host_that_dies_leaves_the_old_file_and_the_next_one_cleans_up
     EXPECT_EQ(overlay_->bytes(), before);
 }
 
+TEST_F(Registry, a_draft_that_nobody_can_remove_is_in_nobodys_way) {
+    const std::int32_t first = open("f", "w");
+    std::string name;
+    for (const std::string& each : on_disk()) name = each;
+    const std::uint64_t number = std::stoull(name.substr(draft_prefix.size()));
+    for (int i = 1; i < 4; ++i)
+        fs::create_directories(upper() / (std::string(draft_prefix) + std::to_string(number + i)) / "kept");
+    EXPECT_EQ(put("g", "g"), 0);
+    EXPECT_EQ(read("g"), "g");
+    EXPECT_EQ(close(first), 0);
+}
+
 TEST_F(Registry, a_program_that_ends_in_order_keeps_what_it_did_not_close) {
     const std::int32_t number = open("log", "a");
     EXPECT_EQ(write(number, "line"), 0);

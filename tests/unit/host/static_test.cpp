@@ -81,6 +81,38 @@ TEST_F(StaticPd, a_refused_attach_is_tried_again) {
     EXPECT_EQ(until(PdState::attaching).generation, 0U);
 }
 
+TEST_F(StaticPd, trouble_is_told_once_in_the_log_until_it_is_over) {
+    testing::internal::CaptureStdout(); // where the log goes before log::open()
+    dsp.init_result = {-1, ETIMEDOUT};
+    start(PdKind::root);
+    for (int i = 0; i < 3; ++i) {
+        until(PdState::restarting);
+        until(PdState::attaching);
+    }
+    stop();
+    const std::string log = testing::internal::GetCapturedStdout();
+    const std::size_t first = log.find("the root PD of adsp does not start, and is tried again: ");
+    EXPECT_NE(first, log.npos) << log;
+    EXPECT_EQ(log.find("does not start"), log.rfind("does not start")) << log;
+}
+
+TEST_F(StaticPd, one_that_a_definition_does_not_want_is_not_hosted) {
+    environment.definition_directories = {scratch.directory("pd.d").string()};
+    environment.roots = machine.roots();
+    scratch.file("pd.d/a.json", R"({"domain": "adsp", "pd": "audio", "enabled": false})");
+    scratch.file("pd.d/b.json", R"({"domain": "adsp", "pd": "sensors", "unless": "sdsp"})");
+    EXPECT_EQ(run_static(Domain::adsp, PdKind::audio, environment), HostExit::not_wanted);
+    machine.add_node("fastrpc-sdsp");
+    EXPECT_EQ(run_static(Domain::adsp, PdKind::sensors, environment), HostExit::not_wanted);
+    EXPECT_EQ(opens, 0) << "no hardware session was taken";
+    machine.remove_node("fastrpc-sdsp");
+    start(PdKind::sensors);
+    until(PdState::running);
+    stop();
+    scratch.file("pd.d/c.json", "{");
+    EXPECT_EQ(run_static(Domain::adsp, PdKind::root, environment), HostExit::misconfigured);
+}
+
 TEST_F(StaticPd, an_audio_pd_without_reserved_memory_fails_for_good) {
     dsp.init_result = {-1, ENOMEM};
     start(PdKind::audio);
