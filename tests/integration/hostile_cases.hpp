@@ -16,7 +16,7 @@ namespace fastrpc::test {
 struct HostileCase {
     std::string name;
     nlohmann::json steps;
-    nlohmann::json codes; ///< of each outcome; of rounds an object: code -> how often
+    nlohmann::json codes;    ///< of each outcome; of rounds an object: code -> how often
     bool new_reader = false; ///< begins with somebody who reads the ring: a case before may have cost the PD its one
 };
 using HostileCases = std::vector<HostileCase>;
