@@ -143,7 +143,8 @@ TEST_F(Ring, one_read_is_bounded_however_the_index_runs) {
 TEST_F(Ring, an_index_that_moves_in_and_out_is_judged_each_time) {
     std::atomic<bool> stop = false;
     std::thread writer([&] {
-        for (std::uint32_t i = 0; !stop; ++i) set_index(i % 3 == 0 ? 0xFFFFFFFFU : i % capacity);
+        for (std::uint32_t i = 0; !stop; ++i)
+            set_index(i % 3 == 0 ? 0xFFFFFFFFU : static_cast<std::uint32_t>(i % capacity));
     });
     for (int i = 0; i < 2000; ++i) {
         const auto result = ring_.read([](std::string_view) {});
