@@ -1,13 +1,13 @@
 // What the DSP opened, and what it asked for and did not get: the first question of everyone who debugs a DSP.
 #pragma once
 
+#include "base/string_hash.hpp"
 #include "ipc/file_report.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -56,7 +56,7 @@ private:
     mutable std::mutex mutex_;
     std::uint64_t last_sequence_ = 0;
     std::string last_missed_;
-    std::map<std::string, FileReport, std::less<>> reports_;
+    StringMap<FileReport> reports_;
 };
 
 } // namespace fastrpc::daemon

@@ -5,11 +5,11 @@
 // search. Any change at all forgets everything.
 #pragma once
 
+#include "base/string_hash.hpp"
 #include "base/unique_fd.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,7 +43,7 @@ private:
     explicit LookupCache(UniqueFd queue) : queue_(std::move(queue)) {}
 
     UniqueFd queue_;
-    std::map<std::string, Entry, std::less<>> entries_;
+    StringMap<Entry> entries_;
 };
 
 } // namespace fastrpc::daemon
