@@ -21,9 +21,9 @@ constexpr std::chrono::milliseconds node_settles{100};
 class MiscDevice final : public Device {
 public:
     MiscDevice(Kernel& kernel, UniqueFd fd, std::string node, const MiscProfile& profile,
-               const std::array<std::uint32_t, capability_count>& capabilities) :
+               const std::array<std::uint32_t, capability_count>& capabilities, std::string refusals) :
         kernel_(kernel),
-        fd_(std::move(fd)), node_(std::move(node)),
+        fd_(std::move(fd)), node_(std::move(node)), refusals_(std::move(refusals)),
         profile_(profile), facts_{"misc", profile.text(), true, true, true, capabilities} {}
 
     const std::string& node() const noexcept override { return node_; }
@@ -50,6 +50,7 @@ public:
 
     CallResult create_user(int shell, std::uint64_t shell_bytes, std::uint32_t attributes) override;
     std::string advice(PdKind kind, const CallResult& init) const override;
+    std::string what_to_do(PdKind kind, const CallResult& init) const;
 
     Status map_buffer(std::uint32_t id, int fd) override { return buffers_.add(id, fd); }
     Status unmap_buffer(std::uint32_t id) override {
@@ -82,6 +83,7 @@ private:
     Kernel& kernel_;
     UniqueFd fd_;
     std::string node_;
+    std::string refusals_;
     MiscProfile profile_;
     Facts facts_;
     InitOnce init_;
@@ -110,6 +112,10 @@ CallResult MiscDevice::create_user(int shell, std::uint64_t shell_bytes, std::ui
 }
 
 std::string MiscDevice::advice(PdKind kind, const CallResult& init) const {
+    return (refusals_.empty() ? "" : "; not let in by " + refusals_) + what_to_do(kind, init);
+}
+
+std::string MiscDevice::what_to_do(PdKind kind, const CallResult& init) const {
     if (init.result != -1) return {};
     switch (init.os_error) {
     case EPERM:
@@ -209,6 +215,7 @@ std::vector<std::string> misc_nodes(Domain domain, PdKind kind) {
 Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const BackendOptions& options) {
     Kernel& kernel = *options.kernel;
     std::string tried;
+    std::string refusals; // of the node before the one that lets us in: there are two
     bool all_absent = true;
     for (const std::string& path : misc_nodes(domain, kind)) {
         const auto open = [&] {
@@ -226,7 +233,7 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
                                    "newer one");
             probe.reset(); // its slot may be the last one
             fd = open();
-            if (fd >= 0) return make_misc(kernel, UniqueFd(fd), path, profile, capabilities);
+            if (fd >= 0) return make_misc(kernel, UniqueFd(fd), path, profile, capabilities, refusals);
         }
         const int os_error = -fd;
         if (os_error == EBUSY)
@@ -237,6 +244,7 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
         if (!may_try_next(os_error)) return fail_errno("opening " + path, os_error);
         all_absent = all_absent && os_error == ENOENT;
         tried += fmt::format("{}{} ({})", tried.empty() ? "" : ", ", path, errno_text(os_error));
+        if (os_error != ENOENT) refusals = fmt::format("{} ({})", path, errno_text(os_error));
     }
     if (all_absent)
         return fail(ErrorKind::offline,
@@ -249,8 +257,10 @@ Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const Back
 }
 
 std::unique_ptr<Device> make_misc(Kernel& kernel, UniqueFd fd, std::string node, const MiscProfile& profile,
-                                  const std::array<std::uint32_t, capability_count>& capabilities) {
-    return std::make_unique<MiscDevice>(kernel, std::move(fd), std::move(node), profile, capabilities);
+                                  const std::array<std::uint32_t, capability_count>& capabilities,
+                                  std::string refusals) {
+    return std::make_unique<MiscDevice>(kernel, std::move(fd), std::move(node), profile, capabilities,
+                                        std::move(refusals));
 }
 
 } // namespace fastrpc::daemon

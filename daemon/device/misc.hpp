@@ -22,8 +22,10 @@ std::vector<std::string> misc_nodes(Domain domain, PdKind kind);
 /// audio PD on a kernel without static ones; system else.
 Result<std::unique_ptr<Device>> open_misc(Domain domain, PdKind kind, const BackendOptions& options = {});
 
-/// A Device on an open misc node. Its destructor closes the node, which may take 10 s (KERNEL 1.15).
+/// A Device on an open misc node. Its destructor closes the node, which may take 10 s (KERNEL 1.15). `refusals`: the
+/// nodes that did not let us in before it, with the error of each, for advice().
 std::unique_ptr<Device> make_misc(Kernel& kernel, UniqueFd fd, std::string node, const MiscProfile& profile,
-                                  const std::array<std::uint32_t, capability_count>& capabilities);
+                                  const std::array<std::uint32_t, capability_count>& capabilities,
+                                  std::string refusals = {});
 
 } // namespace fastrpc::daemon

@@ -95,6 +95,20 @@ TEST(OpenMisc, no_node_is_opened_before_it_is_old_enough) {
     EXPECT_EQ(kernel.unsettled, std::set<std::string>{}) << "KERNEL 1.1";
 }
 
+TEST(OpenMisc, a_refused_attach_names_the_node_that_did_not_let_us_in_as_well) {
+    FakeKernel kernel;
+    kernel.nodes = {{secure, EACCES}, {plain, 0}};
+    const auto device = open_misc(Domain::cdsp, PdKind::root, on(kernel));
+    ASSERT_TRUE(device) << device.error().text;
+    const std::string advice = (*device)->advice(PdKind::root, {-1, EACCES});
+    EXPECT_TRUE(advice.starts_with("; not let in by " + secure + " (Permission denied)")) << advice;
+    EXPECT_NE(advice.find("6.10"), std::string::npos) << advice;
+    kernel.nodes = {{plain, 0}};
+    const auto alone = open_misc(Domain::cdsp, PdKind::root, on(kernel));
+    ASSERT_TRUE(alone);
+    EXPECT_EQ((*alone)->advice(PdKind::root, {-1, EACCES}).find("not let in"), std::string::npos);
+}
+
 TEST(OpenMisc, both_errors_are_reported_when_they_differ) {
     FakeKernel kernel;
     kernel.nodes = {{secure, EACCES}};
