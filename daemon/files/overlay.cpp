@@ -145,6 +145,8 @@ int Overlay::rename(const std::string& from, const std::string& to) {
     struct stat moved {
     }, replaced{};
     if (::fstatat(old_parent.get(), old_leaf.c_str(), &moved, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+    // What is in it may be as deep as is allowed, and could not be counted at the next start.
+    if (S_ISDIR(moved.st_mode) && std::ranges::count(to, '/') > std::ranges::count(from, '/')) return EXDEV;
     const bool replaces = ::fstatat(new_parent.get(), new_leaf.c_str(), &replaced, AT_SYMLINK_NOFOLLOW) == 0;
     if (replaces && moved.st_dev == replaced.st_dev && moved.st_ino == replaced.st_ino) return 0;
     if (::renameat(old_parent.get(), old_leaf.c_str(), new_parent.get(), new_leaf.c_str()) != 0) return errno;

@@ -43,7 +43,8 @@ public:
     int make_directory(const std::string& path);
     int remove_directory(const std::string& path);
     int remove(const std::string& path);
-    /// Within the overlay; replaces a file that is there, as rename(2) does.
+    /// Within the overlay; replaces a file that is there, as rename(2) does. A directory never moves deeper: EXDEV, to
+    /// which programs answer by copying.
     int rename(const std::string& from, const std::string& to);
 
     /// The directory above `path`; empty, and an errno, when it is not there.

@@ -186,9 +186,10 @@ std::uint32_t StaticRun::parked() const {
 void StaticRun::send_order() {
     if (!up_ || !ordered_ || ender_) return;
     if (log_ && !log_ender_) log_ender_ = std::make_unique<Ender>([this] { log_->stop(); });
-    ender_ = std::make_unique<Ender>([this] {
+    // By its address: run() takes the device away when the listener ends, and keeps it until the enders are through.
+    ender_ = std::make_unique<Ender>([this, device = device_.get()] {
         if (log_ender_) log_ender_->finished_by(std::chrono::steady_clock::now() + log_patience);
-        exit_process(*device_);
+        exit_process(*device);
     });
 }
 

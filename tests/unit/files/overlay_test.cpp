@@ -264,6 +264,24 @@ TEST_F(Registry, directories_are_made_listed_renamed_and_removed) {
     EXPECT_EQ(writer_->remove_directory(path("e")), ENOENT);
 }
 
+TEST_F(Registry, renames_cannot_make_it_deeper_than_the_next_host_can_count) {
+    const auto deep = [](std::string top) {
+        for (int i = 0; i < 24; ++i) top += "/d";
+        return top;
+    };
+    std::string a = "a", b = "b";
+    for (int i = 0; i <= 24; ++i, a += "/d", b += "/d") {
+        ASSERT_EQ(writer_->make_directory(path(a)), 0);
+        ASSERT_EQ(writer_->make_directory(path(b)), 0);
+    }
+    EXPECT_EQ(writer_->rename(path("b"), path(deep("a") + "/b")), EXDEV);
+    EXPECT_EQ(writer_->rename(path("b"), path("c")), 0);
+    EXPECT_EQ(put("f", "x"), 0);
+    EXPECT_EQ(writer_->rename(path("f"), path(deep("a") + "/f")), 0) << "files go anywhere";
+    set_up({});
+    EXPECT_EQ(read(deep("a") + "/f"), "x");
+}
+
 TEST_F(Registry, a_name_cannot_leave_or_reach_a_draft) {
     for (const char* name : {"../x", "a/../../x", ".fastrpc-draft-1"}) EXPECT_EQ(put(name, "x"), EACCES) << name;
     fs::create_symlink(scratch_.path(), upper() / "out");

@@ -219,6 +219,8 @@ CallResult FakeDsp::log(unsigned called, std::span<const Argument> arguments) {
         ++log_ends;
         log_over_ = true;
         changed_.notify_all();
+        const int before = releases_;
+        changed_.wait(lock, [&] { return !hangs_at_log_end || releases_ != before; });
         return {};
     }
     ++log_waits;

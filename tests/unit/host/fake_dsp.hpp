@@ -53,9 +53,10 @@ public:
     CallResult init_result;
     CallResult listener_up; ///< of init2
     bool ignores_exit = false;
-    bool has_log = false;                    ///< the PD logs into a ring, else it has no such interface
-    bool keeps_log = false;                  ///< who waits for the log comes back with EPIPE alone
-    std::atomic<bool> keeps_buffers = false; ///< as shared ones
+    bool has_log = false;                       ///< the PD logs into a ring, else it has no such interface
+    std::atomic<bool> hangs_at_log_end = false; ///< deinit comes back after release() alone
+    bool keeps_log = false;                     ///< who waits for the log comes back with EPIPE alone
+    std::atomic<bool> keeps_buffers = false;    ///< as shared ones
     Facts facts{"misc", "a fake", true, true, true, unknown_capabilities()}; ///< of devices that are opened from now on
     std::string advice;                                                      ///< after a failed init
     std::string node = "/dev/fastrpc-fake";

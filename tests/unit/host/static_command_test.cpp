@@ -40,6 +40,19 @@ protected:
 
 } // namespace
 
+TEST_F(CommandedPd, a_dsp_that_dies_between_the_two_words_of_a_stop_takes_nobody_along) {
+    dsp.has_log = dsp.hangs_at_log_end = true;
+    start(PdKind::root);
+    until(PdState::running);
+    order(PdAction::stop);
+    while (dsp.log_ends == 0) std::this_thread::sleep_for(1ms);
+    dsp.die({-1, EPIPE});               // the run is over, but for the word that ends the log
+    std::this_thread::sleep_for(400ms); // the host does not wait so long for it before it says exit
+    dsp.release();
+    EXPECT_EQ(until(PdState::stopped).reason, "stopped by uid 0 (root)");
+    EXPECT_EQ(dsp.devices, 0);
+}
+
 TEST_F(CommandedPd, stop_ends_the_pd_and_start_brings_it_back_in_the_same_process) {
     start(PdKind::root);
     until(PdState::running);
