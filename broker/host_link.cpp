@@ -68,8 +68,12 @@ Status HostLink::reject(const Error& error) {
     return send_error(socket_.get(), described_, error);
 }
 
-Status HostLink::terminate(std::string_view reason) {
-    return send(ControlOp::terminate, std::as_bytes(std::span(reason)));
+Status HostLink::terminate(LostReason reason, std::string_view text) {
+    return send(ControlOp::terminate, encode(TerminateMessage{reason, std::string(text)}));
+}
+
+Status HostLink::leave(const LeaveMessage& message) {
+    return send(ControlOp::leave, encode(message));
 }
 
 bool HostLink::hung_up() const {
@@ -190,6 +194,7 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
     case ControlOp::start:
     case ControlOp::query:
     case ControlOp::terminate:
+    case ControlOp::leave:
     case ControlOp::command:
     case ControlOp::files:
         break;

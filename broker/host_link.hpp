@@ -55,7 +55,8 @@ public:
     Status start(const StartMessage& message, std::span<const int> fds);
     Status accept();
     Status reject(const Error& error);
-    Status terminate(std::string_view reason);
+    Status terminate(LostReason reason, std::string_view text);
+    Status leave(const LeaveMessage& message);
 
     /// Asks for the counters; ErrorKind::timeout after `query_timeout`. All who ask while a question is on its way
     /// share its answer, so askers cannot flood a host. `waiter` may be called before this returns.

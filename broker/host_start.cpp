@@ -122,7 +122,7 @@ void HostStart::answer(Result<StartedHost> result) {
 void HostStart::drain(std::string_view reason) {
     client_.reset();
     retry_.reset();
-    if (!link_->terminate(reason)) {
+    if (!link_->terminate(LostReason::terminated, reason)) {
         link_.reset();
         return finish();
     }

@@ -216,7 +216,7 @@ void Registry::stop_pd(ProtectionDomain& pd, const std::string& reason) {
 }
 
 Status Registry::close(Session& session) {
-    if (Status sent = session.link->terminate("closed over D-Bus"); !sent) return sent;
+    if (Status sent = session.link->terminate(LostReason::terminated, "closed over D-Bus"); !sent) return sent;
     session.closing = true;
     observer_.session_changed(session);
     return {};

@@ -91,7 +91,10 @@ void each(auto& walk, T&... members) {
 
 void members(auto& walk, Is<Grant> auto& m) {
     each(walk, m.rule, m.file, m.line, m.attributes, m.limits.sessions_per_uid, m.limits.lanes, m.limits.mapped_bytes,
-         m.limits.buffers, m.limits.deadline_ms, m.trusted);
+         m.limits.buffers, m.limits.deadline_ms, m.limits.lanes_per_uid, m.limits.mapped_bytes_per_uid,
+         m.limits.fds_per_uid, m.limits.queued_per_uid, m.limits.opens_per_minute, m.limits.queue_ms,
+         m.limits.reclaim_idle_ms, m.limits.best_priority, m.limits.stack_bytes, m.thread_priority, m.thread_stack,
+         m.trusted);
 }
 void members(auto& walk, Is<StartMessage> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.owner_uid, m.label, m.opened_us);
@@ -105,7 +108,7 @@ void members(auto& walk, Is<Description> auto& m) {
 }
 void members(auto& walk, Is<Counters> auto& m) {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
-         m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us, m.in_flight);
+         m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us, m.in_flight, m.idle_ms);
 }
 void members(auto& walk, Is<FailedMessage> auto& m) {
     each(walk, m.kind, m.os_error, m.text);
@@ -114,6 +117,12 @@ void members(auto& walk, Is<ByeMessage> auto& m) {
     each(walk, m.reason);
     members(walk, m.counters);
     each(walk, m.lost_contexts);
+}
+void members(auto& walk, Is<TerminateMessage> auto& m) {
+    each(walk, m.reason, m.text);
+}
+void members(auto& walk, Is<LeaveMessage> auto& m) {
+    each(walk, m.grace_ms, m.text);
 }
 void members(auto& walk, Is<PdCommand> auto& m) {
     each(walk, m.action, m.by);
@@ -150,6 +159,12 @@ bool meaningful(const FailedMessage& m) {
     return m.kind != ErrorKind::none && m.kind <= ErrorKind::dsp;
 }
 bool meaningful(const ByeMessage&) {
+    return true;
+}
+bool meaningful(const TerminateMessage& m) {
+    return m.reason <= last_lost_reason;
+}
+bool meaningful(const LeaveMessage&) {
     return true;
 }
 bool meaningful(const PdCommand& m) {
@@ -243,6 +258,12 @@ std::vector<std::byte> encode(const FailedMessage& message) {
 std::vector<std::byte> encode(const ByeMessage& message) {
     return pack(message);
 }
+std::vector<std::byte> encode(const TerminateMessage& message) {
+    return pack(message);
+}
+std::vector<std::byte> encode(const LeaveMessage& message) {
+    return pack(message);
+}
 std::vector<std::byte> encode(const PdCommand& message) {
     return pack(message);
 }
@@ -272,6 +293,14 @@ Result<FailedMessage> decode(std::span<const std::byte> payload) {
 template<>
 Result<ByeMessage> decode(std::span<const std::byte> payload) {
     return unpack<ByeMessage>(payload);
+}
+template<>
+Result<TerminateMessage> decode(std::span<const std::byte> payload) {
+    return unpack<TerminateMessage>(payload);
+}
+template<>
+Result<LeaveMessage> decode(std::span<const std::byte> payload) {
+    return unpack<LeaveMessage>(payload);
 }
 template<>
 Result<PdCommand> decode(std::span<const std::byte> payload) {

@@ -14,23 +14,26 @@
 //   36 state     host > fastrpcd  Description      -                                      -
 //   37 query     fastrpcd > host  none             -                                      reply: Counters
 //   38 bye       host > fastrpcd  ByeMessage       -                                      - (the host then ends)
-//   39 terminate fastrpcd > host  the reason       -                                      38 bye
+//   39 terminate fastrpcd > host  TerminateMessage -                                      38 bye
 //   40 command   fastrpcd > host  PdCommand        -                                      reply: empty, accepted; or an
 //                                                                                         error status. 36 tells the
 //                                                                                         rest
 //   41 files     fastrpcd > host  FilesRequest     -                                      reply: FilesPage
 //   42 counters  host > fastrpcd  Counters         -                                      -
+//   43 leave     fastrpcd > host  LeaveMessage     -                                      - (a session's; its client
+//                                                                                         is told)
 //
 // 42 comes from static hosts when what people watch of it (files and bytes served, files missing) has changed, at most
 // once a second.
 //
-// Bodies are packed by pack.hpp in the order of the members below; the reason of terminate is bare text.
+// Bodies are packed by pack.hpp in the order of the members below.
 #pragma once
 
 #include "base/result.hpp"
 #include "ipc/domain.hpp"
 #include "ipc/file_report.hpp"
 #include "ipc/grant.hpp"
+#include "ipc/lane.hpp"
 
 #include <array>
 #include <cstddef>
@@ -53,6 +56,7 @@ enum class ControlOp : std::uint16_t {
     command = 40,
     files = 41,
     counters = 42,
+    leave = 43,
 };
 
 /// Largest control datagram, header included.
@@ -118,6 +122,8 @@ struct Counters {
     std::uint32_t p50_us = 0;
     std::uint32_t p99_us = 0;
     std::uint32_t in_flight = 0; ///< calls inside the DSP now, the listener's included: each holds a context id
+    /// Since the last call of the client ended, or the session began; 0 while one is in flight.
+    std::uint64_t idle_ms = 0;
     friend bool operator==(const Counters&, const Counters&) = default;
 };
 
@@ -132,6 +138,18 @@ struct ByeMessage {
     Counters counters;
     /// Calls that the host leaves inside the DSP: kernels from 6.12 on never give their context ids back (KERNEL 1.14).
     std::uint32_t lost_contexts = 0;
+};
+
+struct TerminateMessage {
+    LostReason reason = LostReason::terminated;
+    std::string text; ///< for people
+    friend bool operator==(const TerminateMessage&, const TerminateMessage&) = default;
+};
+
+struct LeaveMessage {
+    std::uint32_t grace_ms = 0;
+    std::string text; ///< for people
+    friend bool operator==(const LeaveMessage&, const LeaveMessage&) = default;
 };
 
 /// What an administrator may want of a static PD. Its host lives on whatever becomes of the PD.
@@ -166,6 +184,8 @@ std::vector<std::byte> encode(const Description& message);
 std::vector<std::byte> encode(const Counters& message);
 std::vector<std::byte> encode(const FailedMessage& message);
 std::vector<std::byte> encode(const ByeMessage& message);
+std::vector<std::byte> encode(const TerminateMessage& message);
+std::vector<std::byte> encode(const LeaveMessage& message);
 std::vector<std::byte> encode(const PdCommand& message);
 std::vector<std::byte> encode(const FilesRequest& message);
 std::vector<std::byte> encode(const FilesPage& message);
@@ -184,6 +204,10 @@ template<>
 Result<FailedMessage> decode(std::span<const std::byte> payload);
 template<>
 Result<ByeMessage> decode(std::span<const std::byte> payload);
+template<>
+Result<TerminateMessage> decode(std::span<const std::byte> payload);
+template<>
+Result<LeaveMessage> decode(std::span<const std::byte> payload);
 template<>
 Result<PdCommand> decode(std::span<const std::byte> payload);
 template<>

@@ -15,6 +15,17 @@ struct Limits {
     std::uint64_t mapped_bytes = 0;     ///< sum of the session's buffers and of what its DSP code asks for
     std::uint32_t buffers = 0;          ///< number of the session's buffers
     std::uint32_t deadline_ms = 0;      ///< longest call; a longer one ends the session
+    // Of all sessions that one uid has, on all domains.
+    std::uint32_t lanes_per_uid = 0;
+    std::uint64_t mapped_bytes_per_uid = 0;
+    std::uint32_t fds_per_uid = 0;    ///< that hosts may hold for it: buffers, lanes, directories
+    std::uint32_t queued_per_uid = 0; ///< opens that wait for a DSP
+    std::uint32_t opens_per_minute = 0;
+    std::uint32_t queue_ms = 0; ///< longest wait for a DSP that a request may ask for
+    /// A session that made no call for so long may be ended when others wait for its place; 0 = never.
+    std::uint32_t reclaim_idle_ms = 0;
+    std::uint32_t best_priority = 0; ///< lowest number (1 is most urgent) that DSP threads may ask for; 0 = none
+    std::uint32_t stack_bytes = 0;   ///< largest stack that DSP threads may ask for
     friend bool operator==(const Limits&, const Limits&) = default;
 };
 
@@ -24,6 +35,9 @@ struct Grant {
     std::uint32_t line = 0;       ///< 1-based
     std::uint32_t attributes = 0; ///< process attributes of the PD (attribute:: in domain.hpp)
     Limits limits;
+    // Of the DSP threads that serve the session's lanes (USERSPACE 8.1); 0 = the firmware's own choice.
+    std::uint32_t thread_priority = 0;
+    std::uint32_t thread_stack = 0; ///< bytes
     /// May be served where a client can attack the kernel itself (the first generation of QDA, KERNEL 2.5 no. 3).
     bool trusted = false;
     friend bool operator==(const Grant&, const Grant&) = default;

@@ -95,10 +95,20 @@ Status ControlLink::serve(const Frame& frame) {
     case ControlOp::command:
         if (reply) break;
         return obey(frame);
-    case ControlOp::terminate:
-        if (reply) break;
-        handlers_.terminate(printable({reinterpret_cast<const char*>(frame.payload.data()), frame.payload.size()}));
+    case ControlOp::terminate: {
+        Result<TerminateMessage> message = decode<TerminateMessage>(frame.payload);
+        if (reply || !message) break;
+        message->text = printable(message->text);
+        handlers_.terminate(std::move(*message));
         return {};
+    }
+    case ControlOp::leave: {
+        Result<LeaveMessage> message = decode<LeaveMessage>(frame.payload);
+        if (reply || !message) break;
+        message->text = printable(message->text);
+        if (handlers_.leave) handlers_.leave(*message);
+        return {};
+    }
     default:
         break;
     }

@@ -25,13 +25,15 @@ public:
     struct Handlers {
         std::function<Description()> describe;
         std::function<Counters()> counters;
-        std::function<void(std::string)> terminate; ///< fastrpcd wants an end, with its reason
-        std::function<void(Error)> rejected;        ///< fastrpcd does not want to know this host: end
+        std::function<void(TerminateMessage)> terminate; ///< fastrpcd wants an end, with its reason
+        std::function<void(Error)> rejected;             ///< fastrpcd does not want to know this host: end
         /// Reports later than a sequence, in order; up to beyond_one_page of them.
         std::function<std::vector<FileReport>(std::uint64_t since)> files;
         /// Obeys, or says why not; without it every command is refused. What becomes of it is told by states.
         std::function<Status(const PdCommand&)> command = {};
         std::function<void()> accepted = {}; ///< fastrpcd knows this host again
+        /// The client is asked to leave; without it the wish is not heard.
+        std::function<void(const LeaveMessage&)> leave = {};
     };
 
     /// `path` is the control socket to connect to after a break.

@@ -90,6 +90,9 @@ Status Lane::serve(Frame& frame) {
         return open_module(frame);
     case LaneOp::close_module:
         return close_module(frame);
+    case LaneOp::map_buffer:
+    case LaneOp::unmap_buffer:
+        break;
     }
     return fail(ErrorKind::protocol, fmt::format("a lane has no opcode {}", frame.header.opcode));
 }

@@ -266,8 +266,8 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
         session.loop, environment.control_path,
         ControlLink::Handlers{
             [&session] { return session.describe(); }, [&session] { return session.counters(); },
-            [finish](std::string reason) {
-                finish({ErrorKind::lost, "fastrpcd ended the session: " + reason, false});
+            [finish](const TerminateMessage& message) {
+                finish({ErrorKind::lost, "fastrpcd ended the session: " + message.text, false});
             },
             [finish](Error error) {
                 finish({ErrorKind::lost, "fastrpcd does not accept the session: " + error.text, false});

@@ -133,6 +133,9 @@ Status SessionService::serve(Frame& frame) {
     case SessionOp::usage:
         return usage(frame);
     case SessionOp::lost:
+    case SessionOp::open_shared_lane:
+    case SessionOp::open_events:
+    case SessionOp::serve_interface:
         break;
     }
     return fail(ErrorKind::protocol, fmt::format("the session socket has no request {}", frame.header.opcode));

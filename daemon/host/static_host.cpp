@@ -45,7 +45,7 @@ public:
         eviction_(loop_, [this] { return !run_ || run_->interrupt(); }),
         link_(loop_, environment.control_path,
               {[this] { return describe(); }, [this] { return counters(); },
-               [this](std::string reason) { stop("fastrpcd stopped the PD: " + reason, false); },
+               [this](const TerminateMessage& message) { stop("fastrpcd stopped the PD: " + message.text, false); },
                [this](Error error) { stop("fastrpcd does not accept the PD: " + error.text, false); },
                [this](std::uint64_t since) { return stats_.files.since(since, beyond_one_page); },
                [this](const PdCommand& command) { return obey(command); },

@@ -171,6 +171,9 @@ void FakeHost::answer_session(const Request& request) {
         return request.reply(encode(counters));
     }
     case SessionOp::lost:
+    case SessionOp::open_shared_lane:
+    case SessionOp::open_events:
+    case SessionOp::serve_interface:
         break;
     }
     request.refuse(ErrorKind::unsupported, "no such request");

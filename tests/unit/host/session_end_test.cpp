@@ -158,8 +158,7 @@ TEST_F(EndOfSession, fastrpcd_may_query_and_terminate) {
     const Result<Frame> reply = control->ask(op(ControlOp::query));
     ASSERT_TRUE(reply);
     EXPECT_EQ(decode<Counters>(reply->payload)->calls, 1U);
-    const std::string_view why = "the admin said so";
-    control->send(op(ControlOp::terminate), std::as_bytes(std::span(why)));
+    control->send(op(ControlOp::terminate), encode(TerminateMessage{LostReason::terminated, "the admin said so"}));
     EXPECT_NE(lost().text.find("the admin said so"), std::string::npos);
     EXPECT_EQ(bye().counters.calls, 1U);
     EXPECT_EQ(join(), HostExit::ended);

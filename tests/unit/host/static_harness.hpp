@@ -89,8 +89,8 @@ protected:
     }
     /// fastrpcd's word to end.
     void order_stop() {
-        const std::string_view why = "done";
-        control->send(static_cast<std::uint16_t>(ControlOp::terminate), std::as_bytes(std::span(why)));
+        control->send(static_cast<std::uint16_t>(ControlOp::terminate),
+                      encode(TerminateMessage{LostReason::terminated, "done"}));
     }
     /// Reads up to the goodbye and waits for the host's end.
     ByeMessage goodbye() {

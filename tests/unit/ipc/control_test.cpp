@@ -16,7 +16,9 @@ const Grant grant{"unsigned-for-all",
                   "/usr/lib/fastrpcd/policy.d/50-default.json",
                   12,
                   0x18,
-                  Limits{4, 16, 1ULL << 33, 256, 60000},
+                  Limits{4, 16, 1ULL << 33, 256, 60000, 48, 1ULL << 34, 1024, 6, 300, 30000, 20000, 192, 1 << 16},
+                  200,
+                  1 << 15,
                   true};
 
 StartMessage start() {
@@ -48,7 +50,7 @@ Description static_description() {
     return d;
 }
 Counters counters() {
-    return {1, 2, 3, 4, 5, 6, 7, "libmissing.so", 8, 9, 10, 11, 12};
+    return {1, 2, 3, 4, 5, 6, 7, "libmissing.so", 8, 9, 10, 11, 12, 13, 1ULL << 40};
 }
 FileReport report(std::uint64_t sequence, std::size_t places = 2, std::size_t place_bytes = 10) {
     return {sequence,
@@ -101,6 +103,8 @@ TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(ByeMessage{"the client closed its end", counters(), 7});
     expect_exact(ByeMessage{});
     expect_exact(PdCommand{PdAction::restart, "uid 0 (root)"});
+    expect_exact(TerminateMessage{LostReason::reclaimed, "others wait"});
+    expect_exact(LeaveMessage{2000, "others wait"});
     expect_exact(FilesRequest{0x1122334455667788});
     expect_exact(FilesPage{true, {report(1), report(7, 0), report(9, 3, 1)}});
     expect_exact(FilesPage{});
@@ -144,6 +148,8 @@ TEST(Control, values_outside_their_enums_are_refused) {
     }
     for (const int bad : {0, 4, 255})
         EXPECT_FALSE(decode<PdCommand>(encode(PdCommand{static_cast<PdAction>(bad), ""})));
+    for (const std::uint32_t bad : {10U, 0xFFFFFFFFU})
+        EXPECT_FALSE(decode<TerminateMessage>(encode(TerminateMessage{static_cast<LostReason>(bad), ""})));
     for (const int bad : {0, 14, 65535})
         EXPECT_FALSE(decode<FailedMessage>(encode(FailedMessage{static_cast<ErrorKind>(bad), 0, "x"}))) << bad;
 }
