@@ -87,6 +87,7 @@ void Lanes::reap() {
     std::erase_if(lanes_, [this](const std::unique_ptr<Lane>& lane) {
         if (!lane->finished()) return false;
         gone_.add(lane->counters());
+        last_ended_ns_ = std::max(last_ended_ns_, lane->activity().ended_ns.load(std::memory_order_relaxed));
         std::vector<Suspect> suspects;
         add_suspect(lane->activity(), suspects);
         if (!suspects.empty()) gone_suspects_ = std::move(suspects);
@@ -103,8 +104,16 @@ void Lanes::count(Counters& counters) const {
     counters.lanes =
         static_cast<std::uint32_t>(std::ranges::count_if(lanes_, [](const auto& lane) { return !lane->finished(); }));
     counters.in_flight = in_flight();
+    counters.idle_ms = counters.in_flight == 0 ? idle_ms() : 0;
     counters.p50_us = microseconds(percentile(totals.latency, 50));
     counters.p99_us = microseconds(percentile(totals.latency, 99));
+}
+
+std::uint64_t Lanes::idle_ms() const {
+    std::uint64_t last = last_ended_ns_;
+    for (const auto& lane : lanes_) last = std::max(last, lane->activity().ended_ns.load(std::memory_order_relaxed));
+    const std::uint64_t now = monotonic_ns();
+    return now > last ? (now - last) / 1'000'000 : 0;
 }
 
 std::uint32_t Lanes::in_flight() const {
@@ -148,6 +157,8 @@ void Lanes::watch() {
 }
 
 std::string Lanes::call_name(std::uint32_t module, std::uint32_t method) const {
+    if (method == LaneActivity::mapping) return fmt::format("mapping buffer {:#x}", module);
+    if (method == LaneActivity::unmapping) return fmt::format("unmapping buffer {:#x}", module);
     std::string name = modules_.name(module);
     if (name.empty()) name = "a module";
     if (method == LaneActivity::opening) return "opening " + name;

@@ -52,6 +52,8 @@ private:
         std::int32_t code = 0; ///< 0 = still in flight
     };
 
+    /// Since the last call ended, or the session began.
+    [[nodiscard]] std::uint64_t idle_ms() const;
     void reap();
     bool wait_for_hung_up();
     void watch();
@@ -69,8 +71,9 @@ private:
     WatchdogBell bell_;
     LaneContext context_;
     std::vector<std::unique_ptr<Lane>> lanes_;
-    LaneTotals gone_;                    ///< of reaped lanes
-    std::vector<Suspect> gone_suspects_; ///< the last one of them
+    LaneTotals gone_;                              ///< of reaped lanes
+    std::vector<Suspect> gone_suspects_;           ///< the last one of them
+    std::uint64_t last_ended_ns_ = monotonic_ns(); ///< of their calls, or the beginning
     std::uint64_t calls_at_last_look_ = 0;
 };
 
