@@ -67,11 +67,11 @@ Result<BufferTable::Added> BufferTable::allocate(std::uint64_t size, UniqueFd& s
     return added;
 }
 
-Result<BufferTable::Added> BufferTable::adopt(UniqueFd buffer, std::uint64_t size) {
+Result<BufferTable::Added> BufferTable::adopt(const UniqueFd& buffer, std::uint64_t size) {
     if (!heap_.is_dma_buf(buffer.get()))
-        return fail(ErrorKind::invalid,
-                    "only a dma-buf can be registered: allocate it from a dma-heap or through udmabuf, "
-                    "or let the session allocate it");
+        return fail(ErrorKind::invalid, fmt::format("{} can't be registered, only a dma-buf: allocate it from a "
+                                                    "dma-heap or through udmabuf, or let the session allocate it",
+                                                    describe_file(buffer.get())));
     const Result<std::uint64_t> real = dma_buf_size(buffer.get());
     if (!real) return std::unexpected(real.error());
     if (size == 0 || size > *real)

@@ -43,10 +43,10 @@ public:
     /// A new buffer of `size` bytes rounded up to whole pages; `share` gets a duplicate of its dma-buf for the client.
     /// ErrorKind::invalid for size 0, quota beyond the grant, system when the heap refuses.
     Result<Added> allocate(std::uint64_t size, UniqueFd& share);
-    /// Takes over a client's dma-buf, of which `size` bytes are used. ErrorKind::invalid when it is no dma-buf or
-    /// smaller than `size`; quota beyond the grant. The grant is charged with the whole buffer, since all of it gets
-    /// mapped.
-    Result<Added> adopt(UniqueFd buffer, std::uint64_t size);
+    /// Takes a client's dma-buf, of which `size` bytes are used. ErrorKind::invalid when it is no dma-buf, which it
+    /// says without waiting for whoever serves that file, or smaller than `size`; quota beyond the grant. The grant is
+    /// charged with the whole buffer, since all of it gets mapped. `buffer` may be closed afterwards.
+    Result<Added> adopt(const UniqueFd& buffer, std::uint64_t size);
     /// ErrorKind::not_found for an id that is not live; busy while a call uses the buffer, and while it is mapped. One
     /// that was lent stays charged as long as the budget lives.
     Status free(std::uint32_t id);

@@ -302,7 +302,7 @@ Result<UniqueFd> FakeHeap::allocate(std::uint64_t size) {
     return fd;
 }
 
-bool FakeHeap::is_dma_buf(int fd) const {
+bool FakeHeap::is_dma_buf(int fd) {
     struct stat info {};
     if (::fstat(fd, &info) != 0) return false;
     const std::scoped_lock lock(mutex_);

@@ -144,7 +144,7 @@ private:
 class FakeHeap final : public Heap {
 public:
     Result<UniqueFd> allocate(std::uint64_t size) override;
-    [[nodiscard]] bool is_dma_buf(int fd) const override;
+    [[nodiscard]] bool is_dma_buf(int fd) override;
     Status begin_write(int) override { return {}; }
     Status end_write(int) override { return {}; }
 

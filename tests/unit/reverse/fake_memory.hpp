@@ -24,7 +24,7 @@ public:
         last.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
         return fd;
     }
-    bool is_dma_buf(int) const override { return true; }
+    bool is_dma_buf(int) override { return true; }
     Status begin_write(int) override { return {}; }
     Status end_write(int) override { return {}; }
 
