@@ -118,8 +118,8 @@ Result<ArenaUse> ArenaPool::take(std::uint64_t bytes) {
         {
             const std::lock_guard lock(mutex_);
             old = stale();
-            // Room for all that there are, so that giving one back needs no memory.
-            idle_.reserve(idle_.size() + in_use_ + 1);
+            // Room for all that there will be, so that giving one back needs no memory.
+            idle_.reserve(idle_.size() + in_use_ + (idle_.empty() ? 1 : 0));
             arena = idle_arena(bytes);
             if (!arena) arena = std::make_unique<Arena>();
             ++in_use_;
