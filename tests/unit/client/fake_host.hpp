@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace fastrpc::test {
@@ -62,6 +63,8 @@ public:
     /// Opens a module that answers; closed with the host.
     fastrpc_module* module();
     void close_session();
+    /// From here on the session is the caller's.
+    fastrpc_session* release_session() { return std::exchange(session_, nullptr); }
 
     [[nodiscard]] std::size_t lanes_opened() const { return lanes_opened_; }
     /// What a host says before it ends.
