@@ -29,8 +29,8 @@ fi
 libraries=$work/sysroot/usr/lib/i386-linux-gnu
 launcher=
 command -v ccache >/dev/null && launcher="'ccache', "
-# The programs run here, with these libraries: unlike those of a guest they need to know where they are.
-search="'-L$libraries', '-Wl,-rpath,$libraries:$work/sysroot/lib/i386-linux-gnu'"
+# The programs run here, with these libraries, which unlike those of a guest have to be found, also by each other.
+search="'-L$libraries', '-Wl,--disable-new-dtags', '-Wl,-rpath,$libraries:$work/sysroot/lib/i386-linux-gnu'"
 
 # meson asks pkg-config of the build machine; these variables must not reach anything else.
 cat >"$work/pkg-config" <<TEXT

@@ -26,8 +26,8 @@ std::span<const std::byte> bytes_of(const T& value) {
 }
 
 std::vector<std::byte> file_bytes(int fd, std::uint64_t offset, std::uint64_t length) {
-    std::vector<std::byte> bytes(length);
-    if (::pread(fd, bytes.data(), length, static_cast<off_t>(offset)) != static_cast<ssize_t>(length))
+    std::vector<std::byte> bytes(static_cast<std::size_t>(length));
+    if (::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)) != static_cast<ssize_t>(length))
         throw std::runtime_error("a call leaves its buffer");
     return bytes;
 }
@@ -301,7 +301,7 @@ void FakeHost::answer_invoke(const Request& request) {
         const ArgumentDescriptor& from = arguments[i];
         const auto bytes = from.buffer != 0 ? file_bytes(buffers_.at(from.buffer).get(), from.offset, from.length)
                                             : std::vector(rest.begin(), rest.begin() + static_cast<long>(from.length));
-        if (from.buffer == 0) rest = rest.subspan(padded(from.length));
+        if (from.buffer == 0) rest = rest.subspan(padded(static_cast<std::size_t>(from.length)));
         all.insert(all.end(), bytes.begin(), bytes.end());
     }
     for (std::byte& byte : all) byte = ~byte;
@@ -309,7 +309,7 @@ void FakeHost::answer_invoke(const Request& request) {
     std::size_t at = 0;
     for (unsigned i = scalars.in_buffers(); i < scalars.buffers(); ++i) {
         const ArgumentDescriptor& to = arguments[i];
-        std::vector<std::byte> bytes(to.length);
+        std::vector<std::byte> bytes(static_cast<std::size_t>(to.length));
         for (std::byte& byte : bytes) byte = at < all.size() ? all[at++] : std::byte{0};
         if (to.buffer != 0) {
             if (::pwrite(buffers_.at(to.buffer).get(), bytes.data(), bytes.size(), static_cast<off_t>(to.offset)) < 0)
