@@ -19,7 +19,7 @@ struct sd_bus_message;
 
 namespace fastrpc::broker {
 
-inline constexpr std::size_t max_directories = 8;
+inline constexpr std::size_t max_directories = max_session_directories;
 inline constexpr std::size_t max_label = 64;
 
 struct OpenRequest {
