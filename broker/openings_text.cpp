@@ -50,12 +50,13 @@ Error Openings::no_room(const Opening& opening, Room why, Time now) const {
         reclaimer_.leaving(domain) > 0
             ? Reclaimer::grace
             : std::max(Slots::first_retry, std::chrono::ceil<milliseconds>(registry_.slots(domain).retry_at() - now));
+    const std::uint32_t own = Slots::for_sessions(all, use.known, opening.place.uid == 0);
     return {ErrorKind::busy, 0,
-            fmt::format("all {} hardware sessions of {} that uid {} may have are taken ({} in all, {} of them kept for "
-                        "static PDs{}){}; try again in {} ms, or let the request wait with option \"wait-ms\"",
-                        Slots::for_sessions(all, use.known, opening.place.uid == 0), name, opening.place.uid, all,
-                        use.known, opening.place.uid == 0 ? "" : " and one for root where there are enough",
-                        holders(domain), next.count())};
+            fmt::format(
+                "all {} hardware sessions of {} that uid {} may have are taken ({} in all; kept: {} for static PDs, "
+                "{} for root){}; try again in {} ms, or let the request wait with option \"wait-ms\"",
+                own, name, opening.place.uid, all, use.known, Slots::for_sessions(all, use.known, true) - own,
+                holders(domain), next.count())};
 }
 
 Error Openings::refused_by_host(Error error, Domain domain) const {

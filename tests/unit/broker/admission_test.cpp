@@ -131,7 +131,7 @@ TEST_F(Admission, positions_are_the_order_in_which_all_are_served) {
     std::mt19937 random(7);
     for (int round = 0; round < 200; ++round) {
         std::vector<Ticket> all;
-        for (std::uint32_t i = 0, count = 1 + random() % 30; i < count; ++i) {
+        for (auto count = 1 + random() % 30; count > 0; --count) {
             all.push_back(enter(static_cast<std::uint32_t>(random() % 5)));
             if (random() % 4 == 0) {
                 const Waiter served = *next();
