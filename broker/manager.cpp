@@ -79,12 +79,16 @@ Status Manager::publish() {
     return {};
 }
 
-int Manager::refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word,
-                    const Error& error) {
+void Manager::note_refusal(const Subject& caller, Domain domain, const Error& error) {
     parts_.registry.count_refusal();
     if (logged_.take(caller.uid, logged_per_minute, std::chrono::steady_clock::now()) == std::chrono::milliseconds(0))
         log::info("session refused: " + error.text,
                   {{"FASTRPC_UID", std::to_string(caller.uid)}, {"FASTRPC_DOMAIN", std::string(to_string(domain))}});
+}
+
+int Manager::refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word,
+                    const Error& error) {
+    note_refusal(caller, domain, error);
     return reply_error(call, word, error.text);
 }
 
@@ -95,6 +99,10 @@ int Manager::open_session(sd_bus_message* call, const Subject& caller) {
     const Decision decision = parts_.policy.decide(caller, {domain, request->kind});
     if (!decision.allowed)
         return refuse(call, caller, domain, "AccessDenied", {ErrorKind::denied, 0, denial(*request, decision)});
+    if (const Status counted = openings_.count(caller.uid, decision.grant.limits); !counted) {
+        note_refusal(caller, domain, counted.error());
+        return slow_.refuse(call, caller.uid, error_word(counted.error().kind), counted.error().text);
+    }
     const auto longest = std::min(request->wait_ms, decision.grant.limits.queue_ms);
     openings_.open(
         {.sender = ::sd_bus_message_get_sender(call),

@@ -9,6 +9,7 @@
 #include "broker/open_request.hpp"
 #include "broker/openings.hpp"
 #include "broker/registry.hpp"
+#include "broker/slow_replies.hpp"
 #include "policy/policy.hpp"
 
 #include <memory>
@@ -28,14 +29,18 @@ public:
         std::string session_socket;
     };
     explicit Manager(Parts parts) :
-        parts_(std::move(parts)), openings_(parts_.loop, parts_.quotas, parts_.registry, parts_.session_socket) {}
+        parts_(std::move(parts)), slow_(parts_.loop),
+        openings_(parts_.loop, parts_.quotas, parts_.registry, parts_.session_socket) {}
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
 
     /// Once, before the loop runs.
     Status publish();
     /// The caller left the bus: what it was opening is given up.
-    void forget(const std::string& name) { openings_.forget(name); }
+    void forget(const std::string& name) {
+        slow_.forget(name);
+        openings_.forget(name);
+    }
     [[nodiscard]] std::uint64_t policy_revision() const noexcept { return parts_.policy.revision(); }
 
 private:
@@ -50,10 +55,13 @@ private:
 
     void on_started(const MessageRef& call, Result<StartedHost> host);
     int refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word, const Error& error);
+    /// Counts and logs it.
+    void note_refusal(const Subject& caller, Domain domain, const Error& error);
 
     static constexpr std::uint32_t logged_per_minute = 120;
     static const sd_bus_vtable table[];
     Parts parts_;
+    SlowReplies slow_;
     Openings openings_;
     UidRate logged_; ///< refusals: a flood of requests must not become one of log lines
     Slot slot_;

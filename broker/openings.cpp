@@ -31,18 +31,18 @@ Openings::~Openings() {
     registry_.watch_room({});
 }
 
+Status Openings::count(std::uint32_t uid, const Limits& limits) {
+    const milliseconds pause = uid == 0 ? at_once : rate_.take(uid, limits.opens_per_minute, clock_now());
+    if (pause == at_once) return {};
+    return fail(ErrorKind::busy, fmt::format("uid {} may ask for {} sessions a minute and has; try again in {} ms", uid,
+                                             limits.opens_per_minute, pause.count()));
+}
+
 void Openings::open(Order order) {
     const Time now = clock_now();
     const std::uint32_t uid = order.message.owner_uid;
     const Domain domain = order.message.domain;
     const Limits& limits = order.message.grant.limits;
-    const milliseconds pause = uid == 0 ? at_once : rate_.take(uid, limits.opens_per_minute, now);
-    if (pause > at_once) {
-        Error error{ErrorKind::busy, 0,
-                    fmt::format("uid {} may ask for {} sessions a minute and has; try again in {} ms", uid,
-                                limits.opens_per_minute, pause.count())};
-        return refuse_slowly(std::move(order), std::move(error));
-    }
     auto charges = take_sums(quotas_, uid, domain, limits);
     if (!charges) return order.done(std::unexpected(charges.error()));
 
@@ -58,17 +58,6 @@ void Openings::open(Order order) {
                               .start = nullptr});
     serve(domain, now);
     settle(ticket, order.wait, now);
-}
-
-void Openings::refuse_slowly(Order order, Error error) {
-    auto charge = slow_.take(order.message.owner_uid, 1, max_slow_answers);
-    if (!charge) return order.done(std::unexpected(std::move(error)));
-    const auto entry = slow_answers_.emplace(slow_answers_.end(), std::move(order.sender), std::move(*charge));
-    const auto answer = [this, entry, done = std::move(order.done), error = std::move(error)] {
-        slow_answers_.erase(entry);
-        done(std::unexpected(error));
-    };
-    entry->due = Source::timer(loop_, slow_answer, answer);
 }
 
 // After its first turn: started, waiting, or refused.
@@ -200,7 +189,6 @@ void Openings::refuse(Ticket ticket, Error error) {
 }
 
 void Openings::forget(const std::string& sender) {
-    std::erase_if(slow_answers_, [&](const SlowAnswer& answer) { return answer.sender == sender; });
     for (auto next = openings_.begin(); next != openings_.end();) {
         const auto entry = next++; // abandon() may erase it
         if (entry->second.sender != sender) continue;

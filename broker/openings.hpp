@@ -13,7 +13,6 @@
 
 #include <chrono>
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -40,6 +39,8 @@ public:
     Openings(const Openings&) = delete;
     Openings& operator=(const Openings&) = delete;
 
+    /// Before anything else of a request: whether its uid asks too often, which is ErrorKind::busy. Root never does.
+    Status count(std::uint32_t uid, const Limits& limits);
     void open(Order order);
     void forget(const std::string& sender);
 
@@ -52,10 +53,6 @@ public:
     /// All who wait, by domain and position.
     [[nodiscard]] std::vector<Place> places() const;
 
-    /// Who asks too often is answered so much later: the bus lets nobody have more than some calls open, and so a flood
-    /// comes no faster than its answers go. Of so many at once per uid; more are answered at once.
-    static constexpr std::chrono::milliseconds slow_answer{100};
-    static constexpr std::uint64_t max_slow_answers = 128;
     /// How often those who wait look for sessions that have become idle.
     static constexpr std::chrono::seconds look_again{1};
 
@@ -73,13 +70,6 @@ private:
         bool again = false; ///< its host found the DSP full, and there is time
     };
     enum class Room { yes, retry, slots, lanes, own_opens, all_opens };
-
-    struct SlowAnswer {
-        std::string sender;
-        Charge charge;
-        Source due;
-    };
-    void refuse_slowly(Order order, Error error);
 
     [[nodiscard]] Room room(const Opening& opening, Time now) const;
     void serve(Domain domain, Time now);
@@ -108,8 +98,6 @@ private:
     AdmissionQueue queue_;
     Reclaimer reclaimer_;
     std::map<Ticket, Opening> openings_;
-    Ledger slow_; ///< per uid; outlives the list
-    std::list<SlowAnswer> slow_answers_;
     Source timer_;
 };
 

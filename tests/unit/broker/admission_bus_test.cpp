@@ -177,6 +177,34 @@ TEST(AdmissionBus, an_idle_session_makes_room_for_one_that_waits_and_its_owner_i
     EXPECT_MENTIONS(lost, "reclaimed: it made no call for 7000 ms");
 }
 
+TEST(AdmissionBus, whoever_asks_too_often_starts_nothing_and_is_answered_no_faster_than_in_time) {
+    PrivateSystem system({.policy = R"({"rules": [{"name": "slow", "subject": {"any": true}, "domains": ["cdsp"],
+        "kinds": ["unsigned"], "effect": "allow", "limits": {"opens_per_minute": 1}}]})"});
+    Client client = system.client(nobody), second = system.client(nobody), other = system.client(crowd);
+    Call first = client.open("cdsp", "unsigned");
+    const FakeHost host = system.next_host();
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<Call> flood;
+    for (int i = 0; i < 140; ++i) // more than its share of late answers
+        flood.push_back((i % 2 == 0 ? client : second).open("cdsp", "unsigned", waiting(60000)));
+    Call fair = other.open("cdsp", "unsigned");
+    EXPECT_NO_THROW(system.next_host()) << "another uid is not concerned";
+    for (Call& call : flood) {
+        const auto answer = call.wait();
+        EXPECT_EQ(answer.error, "org.fastrpc1.Error.Busy");
+        EXPECT_MENTIONS(answer.text, "may ask for 1 sessions a minute");
+    }
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(100));
+    Client root = system.client();
+    EXPECT_EQ(stats_of(root)["opening"], 1U) << "the first; the host of the other one has gone";
+    EXPECT_EQ(stats_of(root)["queued"], 0U);
+    { // one that leaves before its answer
+        Client gone = system.client(nobody);
+        Call call = gone.open("cdsp", "unsigned");
+    }
+    EXPECT_EQ(queue_of(root).size(), 0U);
+}
+
 TEST(AdmissionBus, a_new_fastrpcd_charges_the_sessions_that_come_back) {
     PrivateSystem system;
     Client root = system.client();

@@ -199,35 +199,17 @@ TEST_F(OpeningsTest, a_wait_that_ends_while_a_host_starts_is_a_timeout_when_the_
     EXPECT_EQ(asked->error(), ErrorKind::timeout);
 }
 
-TEST_F(OpeningsTest, opens_beyond_the_rate_cost_nothing_and_say_when_to_come_again) {
+TEST_F(OpeningsTest, requests_beyond_the_rate_say_when_to_come_again_and_root_has_none) {
     Limits slow = roomy;
     slow.opens_per_minute = 6;
-    const Request first = ask(1, 0ms, slow), second = ask(1, 60s, slow);
-    EXPECT_FALSE(first->answer);
-    EXPECT_EQ(quotas.sessions.used(Quotas::session_key(1, Domain::cdsp)), 1U);
-    EXPECT_FALSE(second->answer) << "a flood comes no faster than its answers go";
-    ASSERT_TRUE(loop.until([&] { return second->answer.has_value(); }));
-    EXPECT_EQ(second->error(), ErrorKind::busy);
-    EXPECT_MENTIONS(second->text(), "may ask for 6 sessions a minute");
-    EXPECT_MENTIONS(second->text(), "try again in ");
-    std::vector<Request> root;
-    for (int i = 0; i < 4; ++i) root.push_back(ask(0, 0ms, slow));
-    loop.settle();
-    for (const Request& one : root) EXPECT_FALSE(one->answer) << one->text();
-}
-
-TEST_F(OpeningsTest, a_flood_holds_no_more_answers_than_its_share_and_none_when_it_leaves) {
-    Limits slow = roomy;
-    slow.opens_per_minute = 1;
-    const Request first = ask(1, 0ms, slow);
-    std::vector<Request> flood;
-    for (std::size_t i = 0; i < Openings::max_slow_answers + 5; ++i) flood.push_back(ask(1, 0ms, slow, ":1.7"));
-    EXPECT_EQ(std::ranges::count_if(flood, [](const Request& one) { return one->answer.has_value(); }), 5);
-    openings->forget(":1.7");
-    const auto end = std::chrono::steady_clock::now() + 2 * Openings::slow_answer;
-    EXPECT_TRUE(loop.until([&] { return std::chrono::steady_clock::now() > end; }));
-    EXPECT_FALSE(flood[0]->answer);
-    EXPECT_FALSE(ask(1, 0ms, slow)->answer) << "its share is free again";
+    EXPECT_TRUE(openings->count(1, slow));
+    const Status second = openings->count(1, slow);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().kind, ErrorKind::busy);
+    EXPECT_MENTIONS(second.error().text, "may ask for 6 sessions a minute");
+    EXPECT_MENTIONS(second.error().text, "try again in ");
+    EXPECT_TRUE(openings->count(2, slow));
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(openings->count(0, slow));
 }
 
 TEST_F(OpeningsTest, sums_of_a_uid_hold_over_all_domains_and_name_their_limit) {
