@@ -150,10 +150,7 @@ ClientCases wrong_buffers() {
              const std::vector<std::byte> wait =
                  packed_call({client.module(), Scalars::make(wait_method, 1, 0).word, 0, 0}, {{id, 0, 0, 8}});
              RawClient::say(client.lane(), request(LaneOp::invoke, wait));
-             stack::eventually([&] { // it is on its way
-                 return client.ask(client.session(), request(SessionOp::usage)) == "ok" &&
-                        free_buffer(client, {id, 0}) == "busy";
-             });
+             if (!client.in_flight(1)) return std::string("the call did not start");
              const std::string told = free_buffer(client, {id, 0});
              const std::uint32_t go = 1;
              if (::pwrite(client.buffers.front().get(), &go, sizeof go, 0) != sizeof go) return std::string("no word");
@@ -195,9 +192,9 @@ ClientCases wrong_modules() {
         {"close a module that a call is in", "busy",
          [](RawClient& client) {
              const UniqueFd second = client.another_lane();
-             RawClient::say(second.get(), request(LaneOp::invoke, client.packed_sleep(300'000)));
-             std::string told;
-             stack::eventually([&] { return (told = close_module(client, {client.module(), 0})) != "ok"; });
+             RawClient::say(second.get(), request(LaneOp::invoke, client.packed_sleep(1'000'000)));
+             if (!client.in_flight(1)) return std::string("the call did not start");
+             const std::string told = close_module(client, {client.module(), 0});
              return client.hear(second.get()) == "ok" ? told : "the call did not end well";
          }},
         {"open modules without end", "quota",

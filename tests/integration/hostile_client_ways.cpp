@@ -1,5 +1,4 @@
 #include "tests/integration/hostile_client_cases.hpp"
-#include "tests/integration/soc_control.hpp"
 
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -149,7 +148,7 @@ ClientCases bad_readers() {
          [](RawClient& client) {
              for (int i = 0; i < 3; ++i) RawClient::say(client.session(), request(SessionOp::open_lane));
              ::shutdown(client.session(), SHUT_RDWR);
-             return client.hear(client.session());
+             return until_end(client, client.session());
          }},
     };
 }
@@ -181,15 +180,16 @@ ClientCases bad_sharers() {
          }},
         {"a child that dies in a call", "ok",
          [](RawClient& client) {
-             const auto call = request(LaneOp::invoke, client.packed_sleep(200'000)).bytes();
+             const auto call = request(LaneOp::invoke, client.packed_sleep(1'000'000)).bytes();
              const UniqueFd second = client.another_lane();
              const int lane = second.get();
              const pid_t child = forked([&] {
                  static_cast<void>(::send(lane, call.data(), call.size(), MSG_NOSIGNAL));
                  ::pause();
              });
-             std::this_thread::sleep_for(50ms);
+             const bool called = client.in_flight(1);
              end(child);
+             if (!called) return std::string("the call did not start");
              const std::string told = client.hear(lane);
              return told == "ok" ? client.echo() : told;
          }},
@@ -220,8 +220,7 @@ ClientCases bad_sharers() {
              const auto call = request(LaneOp::invoke, client.packed_sleep(1'500'000));
              all_lanes(client, lanes);
              for (const UniqueFd& lane : lanes) RawClient::say(lane.get(), call);
-             stack::eventually(
-                 [&] { return status(client.system()).value("contexts_used", 0) >= static_cast<int>(lanes.size()); });
+             if (!client.in_flight(static_cast<std::uint32_t>(lanes.size()))) return std::string("they do not call");
              lanes.clear();
              const std::string told = client.ask(client.session(), request(SessionOp::open_lane));
              const bool again =

@@ -1,5 +1,6 @@
 #include "tests/integration/raw_client.hpp"
 
+#include "ipc/control.hpp"
 #include "tests/support/pass_fd.hpp"
 
 #include <algorithm>
@@ -237,6 +238,14 @@ std::string RawClient::call(unsigned method, std::uint32_t input, std::uint64_t 
     if (output != 0) arguments.push_back({0, 0, 0, output});
     const InvokeRequest head{module(), Scalars::make(method, 1, output != 0 ? 1 : 0).word, 8, deadline_ms};
     return ask(lane(), request(LaneOp::invoke, packed_call(head, arguments, packed(std::uint64_t{input}))));
+}
+
+bool RawClient::in_flight(std::uint32_t calls) {
+    return stack::eventually([&] {
+        if (ask(session(), request(SessionOp::usage)) != "ok") return false;
+        const auto counters = decode<Counters>(answer_.payload);
+        return counters && counters->in_flight >= calls;
+    });
 }
 
 std::vector<std::byte> RawClient::packed_sleep(std::uint32_t us, std::uint32_t deadline_ms) {

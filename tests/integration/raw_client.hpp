@@ -128,6 +128,8 @@ public:
     std::string echo(std::uint32_t words = 8);
     /// One call of the module, inline input and `output` bytes out.
     std::string call(unsigned method, std::uint32_t input, std::uint64_t output = 0, std::uint32_t deadline_ms = 0);
+    /// Waits until so many calls of the session are inside the DSP; whether they came to be.
+    bool in_flight(std::uint32_t calls);
     [[nodiscard]] std::vector<std::byte> packed_sleep(std::uint32_t us, std::uint32_t deadline_ms = 0);
 
     std::vector<UniqueFd> buffers;
