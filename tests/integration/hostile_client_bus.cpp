@@ -61,7 +61,8 @@ void ask_for(sd_bus* bus, int count) {
         sd_bus_message* call = nullptr;
         ::sd_bus_message_new_method_call(bus, &call, "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager",
                                          "OpenSession");
-        if (usual_arguments(call) >= 0) ::sd_bus_send(bus, call, nullptr);
+        std::uint64_t cookie = 0; // who asks for none wants no answer
+        if (usual_arguments(call) >= 0) ::sd_bus_send(bus, call, &cookie);
         ::sd_bus_message_unref(call);
     }
     ::sd_bus_flush(bus);
@@ -181,6 +182,20 @@ ClientCases floods() {
         flood("opens whose client leaves the bus at once", 1, 20, 0ms),
         flood("opens whose client leaves the bus at once, over ten connections", 10, 4, 0ms),
         flood("opens whose client leaves the bus a little later", 4, 4, 30ms),
+        {"an open that wants no answer", "ok",
+         [](RawClient& client) {
+             as_user(client.user(), [&] {
+                 const Bus bus = connect_bus(client.system());
+                 sd_bus_message* call = nullptr;
+                 ::sd_bus_message_new_method_call(bus.get(), &call, "org.fastrpc1", "/org/fastrpc1",
+                                                  "org.fastrpc1.Manager", "OpenSession");
+                 if (usual_arguments(call) >= 0) ::sd_bus_send(bus.get(), call, nullptr);
+                 ::sd_bus_message_unref(call);
+                 ::sd_bus_flush(bus.get());
+                 std::this_thread::sleep_for(300ms);
+             });
+             return opened(client, usual_arguments);
+         }},
         {"a session that is opened and closed, thirty times", "ok",
          [](RawClient& client) {
              std::string told = "ok";

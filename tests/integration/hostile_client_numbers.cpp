@@ -283,6 +283,8 @@ ClientCases wrong_ranges() {
         ranges("input and output the same", "invalid", {0, 0, 0, 8}, ArgumentDescriptor{0, 0, 0, 8}),
         ranges("input and output that share a byte", "invalid", {0, 0, 0, 9}, ArgumentDescriptor{0, 0, 8, 9}),
         ranges("one in the other", "invalid", {0, 0, 0, page}, ArgumentDescriptor{0, 0, 64, 64}),
+        ranges("the output in front of the input", "ok", {0, 0, 1024, 1024}, ArgumentDescriptor{0, 0, 0, 1024}),
+        ranges("the input in front of the output", "ok", {0, 0, 0, 1024}, ArgumentDescriptor{0, 0, 1024, 1024}),
         ranges("input and output side by side", "ok", {0, 0, 0, 8}, ArgumentDescriptor{0, 0, 8, 8}),
         {"range: of a buffer that was freed", "not-found",
          [](RawClient& client) {

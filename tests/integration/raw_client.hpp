@@ -94,6 +94,9 @@ class RawClient {
 public:
     explicit RawClient(const stack::Stack& system, std::string user = "nobody") :
         system_(system), user_(std::move(user)) {}
+    /// With a session that is open already.
+    RawClient(const stack::Stack& system, std::string user, UniqueFd session) :
+        system_(system), user_(std::move(user)), session_(std::move(session)) {}
 
     [[nodiscard]] const stack::Stack& system() const { return system_; }
     [[nodiscard]] const std::string& user() const { return user_; }
