@@ -5,6 +5,7 @@
 #include "tests/integration/holdings.hpp"
 #include "tests/integration/kill_steps.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <set>
@@ -92,15 +93,20 @@ protected:
         switch (victim) {
         case Victim::client:
             return client.kill();
-        case Victim::host:
-            for (const pid_t host : hosts())
-                if (!neighbours_host_.contains(host)) ::kill(host, SIGKILL);
+        case Victim::host: {
+            const auto all = hosts();
+            const auto its = std::ranges::find_if(all, [&](pid_t pid) { return !neighbours_host_.contains(pid); });
+            ASSERT_NE(its, all.end());
+            ::kill(*its, SIGKILL);
             return;
-        case Victim::pd:
-            for (const int client_of_pd : pds())
-                if (!neighbours_pds_.contains(client_of_pd))
-                    command(*system_, {{"command", "crash"}, {"domain", "cdsp"}, {"pd", client_of_pd}});
+        }
+        case Victim::pd: {
+            const auto all = pds();
+            const auto its = std::ranges::find_if(all, [&](int pd) { return !neighbours_pds_.contains(pd); });
+            ASSERT_NE(its, all.end());
+            command(*system_, {{"command", "crash"}, {"domain", "cdsp"}, {"pd", *its}});
             return;
+        }
         case Victim::fastrpcd:
             return system_->kill_fastrpcd();
         case Victim::bus:
@@ -129,8 +135,6 @@ protected:
 
     void at(const KillStep& step, Victim victim) {
         SCOPED_TRACE(step.operation + ", " + step.where + ": kill -9 of the " + to_string(victim));
-        std::fprintf(stderr, "DEBUG %ld %s %s %s\n", time(nullptr), step.operation.c_str(), step.where.c_str(),
-                     to_string(victim).c_str());
         const std::size_t fds_before = fds(system_->fastrpcd());
         SteppedClient client(*system_, step.before, step.after);
         ASSERT_TRUE(client.is_ready()) << system_->log();

@@ -331,9 +331,8 @@ std::vector<KillStep> close_steps() {
     const std::string close = "close";
     return {
         {close, "the host has not seen it", Hold::host, {}, Session::closing, true, true, 0, with_buffer, close_all},
-        {close, "the PD is told to end", Hold::dsp, slow(exit_handle), Session::closing, true, true, 1, with_buffer,
-         close_all},
-        {close, "the DSP lets the PD go", Hold::dsp, slow(kernel_handle, release_method), Session::closing, true, true,
+        {close, "the PD ends", Hold::dsp, slow(exit_handle), Session::closing, true, false, 1, with_buffer, close_all},
+        {close, "the DSP lets the PD go", Hold::dsp, slow(kernel_handle, release_method), Session::closing, true, false,
          1, with_buffer, close_all},
         {close,
          "fastrpcd has not seen the host's end",
