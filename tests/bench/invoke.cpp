@@ -5,6 +5,8 @@
 // in another order each time, so that a machine whose speed drifts drifts for all.
 #include "tests/bench/awake_cpus.hpp"
 #include "tests/bench/contenders.hpp"
+#include "tests/bench/footprint.hpp"
+#include "tests/bench/invoke_chart.hpp"
 #include "tests/bench/invoke_report.hpp"
 
 #include <CLI/CLI.hpp>
@@ -111,9 +113,12 @@ Status run(const Options& options) {
     const InvokeReport report(bench.samples(), bench.contenders().names(), bench.contenders().usual());
     report.print();
     for (const auto& [load, why] : bench.refusals()) std::printf("not measured: %s: %s\n", load.c_str(), why.c_str());
-    const std::map<std::string, double> figures = report.figures();
-    if (!options.json.empty() && !write_figures(options.json, "invoke", figures, {{"cells", report.cells()}}))
+    std::map<std::string, double> figures = report.figures();
+    if (const Status done = measure_footprints(bench.contenders(), figures); !done) return done;
+    const nlohmann::json cells = report.cells();
+    if (!options.json.empty() && !write_figures(options.json, "invoke", figures, {{"cells", cells}}))
         return fail(ErrorKind::system, "cannot write " + options.json);
+    if (!options.plot.empty()) return draw_invoke_chart(cells, options.plot);
     return {};
 }
 
@@ -133,6 +138,7 @@ int main(int argc, char** argv) {
     app.add_flag("--full", options.full, "all payloads with all numbers of clients");
     app.add_flag("--awake", options.awake, "keep the CPUs from sleeping");
     app.add_option("--json", options.json, "write the figures to this file");
+    app.add_option("--plot", options.plot, "draw a chart to this file, SVG");
     CLI11_PARSE(app, argc, argv);
     if (const Status done = run(options); !done) {
         std::fprintf(stderr, "bench invoke: %s\n", done.error().text.c_str());
