@@ -1,16 +1,13 @@
 #include "tests/bench/footprint.hpp"
 
-#include <algorithm>
-#include <filesystem>
+#include "tests/bench/session_hosts.hpp"
+
 #include <fmt/core.h>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 
 namespace fastrpc::bench {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr unsigned many = 32;
 
@@ -30,8 +27,10 @@ Result<Growth> grow(const Contenders& contenders, const std::string& name) {
         if (!client) return std::unexpected(client.error());
         (all ? growth.client_many : growth.client_one) = *client;
         if (name == direct) continue;
-        const auto host = session_host();
-        const auto served = host ? footprint(*host) : Result<Footprint>(std::unexpected(host.error()));
+        const auto hosts = session_hosts();
+        if (hosts.size() != 1)
+            return fail(ErrorKind::system, fmt::format("{} hosts of sessions run, not one", hosts.size()));
+        const auto served = footprint(hosts.front());
         if (!served) return std::unexpected(served.error());
         (all ? growth.host_many : growth.host_one) = *served;
     }
@@ -54,25 +53,6 @@ Result<Footprint> footprint(pid_t pid) {
     }
     if (!found) return fail(ErrorKind::system, fmt::format("no memory figures of process {}", pid));
     return sum;
-}
-
-Result<pid_t> session_host() {
-    const fs::path program = stack::build_root() / "daemon/host/fastrpc-pd";
-    pid_t found = -1;
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-        const std::string name = entry.path().filename();
-        std::error_code gone; // processes end while we look
-        if (name.find_first_not_of("0123456789") != name.npos ||
-            fs::read_symlink(entry.path() / "exe", gone) != program)
-            continue;
-        std::ifstream file(entry.path() / "cmdline");
-        const std::string command{std::istreambuf_iterator<char>(file), {}};
-        if (command.find("--session") == command.npos) continue;
-        if (found >= 0) return fail(ErrorKind::system, "more than one session is open");
-        found = std::stoi(name);
-    }
-    if (found < 0) return fail(ErrorKind::system, "no host of a session runs");
-    return found;
 }
 
 Status measure_footprints(const Contenders& contenders, std::map<std::string, double>& figures) {

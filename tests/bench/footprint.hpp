@@ -14,9 +14,6 @@ struct Footprint {
 };
 Result<Footprint> footprint(pid_t pid);
 
-/// The host that serves the only session there is.
-Result<pid_t> session_host();
-
 /// Prints and adds to `figures`, of each kind of lane KIND: session_host_pss_kib_KIND (a host with one lane),
 /// lane_host_kib_KIND and lane_client_kib_KIND (what each further lane adds to the host's and to the client's own
 /// memory). The client's part is less what as many threads without lanes leave behind in the direct contender.
