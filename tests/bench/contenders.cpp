@@ -136,12 +136,18 @@ Status Contenders::find_lanes() {
     return {};
 }
 
-Result<Contender> Contenders::start(const std::string& name) const {
-    if (name == direct) return Contender::start(name, with_device("tests/bench/invoke-direct", {}));
-    if (name == dbus)
-        return Contender::start(name, system_.client("tests/bench/invoke-dbus", {"--address", bus_address_}));
-    if (name == grpc) return Contender::start(name, system_.client("tests/bench/invoke-grpc", {"--path", grpc_path_}));
-    return Contender::start(name, client_of_fastrpcd(name.substr(std::string_view(through_fastrpcd).size())));
+stack::Launch Contenders::launch(const std::string& name) const {
+    if (name == direct) return with_device("tests/bench/invoke-direct", {});
+    if (name == dbus) return system_.client("tests/bench/invoke-dbus", {"--address", bus_address_});
+    if (name == grpc) return system_.client("tests/bench/invoke-grpc", {"--path", grpc_path_});
+    return client_of_fastrpcd(name.substr(std::string_view(through_fastrpcd).size()));
+}
+
+Result<Contender> Contenders::start(const std::string& name,
+                                    const std::map<std::string, std::string>& environment) const {
+    stack::Launch program = launch(name);
+    stack::add_environment(program.environment, environment);
+    return Contender::start(name, program);
 }
 
 } // namespace fastrpc::bench

@@ -49,13 +49,16 @@ public:
     Status find_lanes();
     /// All that take part, in the order in which tables show them.
     [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
-    [[nodiscard]] Result<Contender> start(const std::string& name) const;
+    /// `environment`: added to the contender's own.
+    [[nodiscard]] Result<Contender> start(const std::string& name,
+                                          const std::map<std::string, std::string>& environment = {}) const;
     /// Name of the fastrpcd contender whose lanes the library takes by itself.
     [[nodiscard]] const std::string& usual() const noexcept { return usual_; }
     /// What takes no part, and why.
     [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
 
 private:
+    [[nodiscard]] stack::Launch launch(const std::string& name) const;
     [[nodiscard]] stack::Launch client_of_fastrpcd(const std::string& lane) const;
     [[nodiscard]] stack::Launch with_device(const char* program, std::vector<std::string> arguments) const;
     Status start_peer(const char* name, const stack::Launch& launch);

@@ -8,6 +8,7 @@
 #include "tests/bench/footprint.hpp"
 #include "tests/bench/invoke_chart.hpp"
 #include "tests/bench/invoke_report.hpp"
+#include "tests/bench/spans.hpp"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -21,7 +22,7 @@ namespace {
 
 struct Options {
     unsigned repetitions = 5, calls = 20000, window_ms = 250;
-    bool full = false, awake = false;
+    bool full = false, awake = false, spans = false, only_spans = false;
     std::string json, plot;
 };
 
@@ -100,6 +101,18 @@ private:
     std::map<std::string, std::string> refusals_;
 };
 
+Status measure_matrix(const stack::Stack& system, const Options& options, std::map<std::string, double>& figures,
+                      nlohmann::json& cells) {
+    InvokeBench bench(system, options);
+    if (const Status done = bench.run(); !done) return done;
+    const InvokeReport report(bench.samples(), bench.contenders().names(), bench.contenders().usual());
+    report.print();
+    for (const auto& [load, why] : bench.refusals()) std::printf("not measured: %s: %s\n", load.c_str(), why.c_str());
+    figures = report.figures();
+    cells = report.cells();
+    return measure_footprints(bench.contenders(), figures);
+}
+
 Status run(const Options& options) {
     const auto system = stack::Stack::start({.policy = stack::source_root() / "tests/bench/policy.d", .quiet = true});
     if (!system) return std::unexpected(system.error());
@@ -108,17 +121,16 @@ Status run(const Options& options) {
     std::printf("%u interleaved repetitions, rounds of %u ms, %u CPUs, %s\n", options.repetitions, options.window_ms,
                 std::thread::hardware_concurrency(),
                 awake ? awake->describe().c_str() : "CPUs sleep as they like (--awake keeps them awake)");
-    InvokeBench bench(**system, options);
-    if (const Status done = bench.run(); !done) return done;
-    const InvokeReport report(bench.samples(), bench.contenders().names(), bench.contenders().usual());
-    report.print();
-    for (const auto& [load, why] : bench.refusals()) std::printf("not measured: %s: %s\n", load.c_str(), why.c_str());
-    std::map<std::string, double> figures = report.figures();
-    if (const Status done = measure_footprints(bench.contenders(), figures); !done) return done;
-    const nlohmann::json cells = report.cells();
+    std::map<std::string, double> figures;
+    nlohmann::json cells = nlohmann::json::array();
+    if (!options.only_spans) {
+        if (const Status done = measure_matrix(**system, options, figures, cells); !done) return done;
+    }
+    if (options.spans || options.only_spans)
+        if (const Status done = measure_spans(options.repetitions, figures); !done) return done;
     if (!options.json.empty() && !write_figures(options.json, "invoke", figures, {{"cells", cells}}))
         return fail(ErrorKind::system, "cannot write " + options.json);
-    if (!options.plot.empty()) return draw_invoke_chart(cells, options.plot);
+    if (!options.plot.empty() && !options.only_spans) return draw_invoke_chart(cells, options.plot);
     return {};
 }
 
@@ -136,6 +148,8 @@ int main(int argc, char** argv) {
     app.add_option("--calls", options.calls, "most calls of a client in a round")->check(CLI::Range(100, 1000000));
     app.add_option("--window", options.window_ms, "longest round, milliseconds")->check(CLI::Range(10, 60000));
     app.add_flag("--full", options.full, "all payloads with all numbers of clients");
+    app.add_flag("--spans", options.spans, "also where the time of a call goes, and the floor under it");
+    app.add_flag("--only-spans", options.only_spans, "nothing but that");
     app.add_flag("--awake", options.awake, "keep the CPUs from sleeping");
     app.add_option("--json", options.json, "write the figures to this file");
     app.add_option("--plot", options.plot, "draw a chart to this file, SVG");

@@ -4,7 +4,7 @@
 // the first call, each counted from the one before; "! TEXT" when one of them failed.
 #include "client/fastrpc.h"
 #include "tests/bench/payload.hpp"
-#include "tests/bench/trace.hpp"
+#include "tests/bench/set_mark.hpp"
 
 #include <CLI/CLI.hpp>
 #include <chrono>

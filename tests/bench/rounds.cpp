@@ -1,6 +1,7 @@
 #include "tests/bench/rounds.hpp"
 
 #include "tests/bench/figures.hpp"
+#include "tests/bench/set_mark.hpp"
 
 #include <atomic>
 #include <barrier>
@@ -99,9 +100,11 @@ private:
         Clock::time_point after = start;
         for (std::uint32_t i = 0; after < end && !stop_.load(std::memory_order_relaxed); ++i) {
             stamp(order_.payload, caller.input(), i);
+            set_mark(bench_mark_call);
             const Clock::time_point before = Clock::now();
             const auto result = caller.call();
             after = Clock::now();
+            set_mark(bench_mark_called);
             if (const Status done = check(caller, result, false); !done) return done;
             latencies.push_back(std::chrono::duration<double, std::micro>(after - before).count());
             if (latencies.size() == order_.calls) break;

@@ -6,6 +6,7 @@
 #include "tests/support/scratch.hpp"
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -35,8 +36,5 @@ private:
     test::Scratch scratch_;
     bench_trace_table* table_ = nullptr;
 };
-
-/// Sets a mark in the trace of this program, if it is traced.
-void set_mark(std::uint32_t number);
 
 } // namespace fastrpc::bench
