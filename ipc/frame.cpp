@@ -108,20 +108,23 @@ Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || size < sizeof(FrameHeader))
         return malformed(fmt::format("a frame of {} bytes is truncated or too long", size));
     std::memcpy(&frame.header, storage.data(), sizeof frame.header);
-    const FrameHeader& header = frame.header;
+    if (Status checked = check_header(frame.header, size - sizeof(FrameHeader), frame.fds.size(), max_fds); !checked)
+        return std::unexpected(std::move(checked.error()));
+    frame.payload = storage.subspan(sizeof(FrameHeader), frame.header.payload);
+    return frame;
+}
+
+Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds) {
     if (header.magic != frame_magic || header.version != frame_version)
         return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic,
                                      header.version));
-    if (header.payload != size - sizeof(FrameHeader))
-        return malformed(
-            fmt::format("a frame says {} bytes of payload and has {}", header.payload, size - sizeof(FrameHeader)));
-    if (header.fds != frame.fds.size() || frame.fds.size() > max_fds)
-        return malformed(
-            fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, frame.fds.size(), max_fds));
+    if (header.payload != payload)
+        return malformed(fmt::format("a frame says {} bytes of payload and has {}", header.payload, payload));
+    if (header.fds != fds || fds > max_fds)
+        return malformed(fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, fds, max_fds));
     if ((header.flags & ~frame_reply) != 0) return malformed(fmt::format("unknown frame flags {:#x}", header.flags));
     if ((header.flags & frame_reply) == 0 && header.status != 0) return malformed("a request carries a status");
-    frame.payload = storage.subspan(sizeof(FrameHeader), header.payload);
-    return frame;
+    return {};
 }
 
 Error error_of(const Frame& reply) {

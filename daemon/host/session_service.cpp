@@ -123,7 +123,8 @@ Status SessionService::serve(Frame& frame) {
         return fail(ErrorKind::protocol, fmt::format("opcode {} with {} fds", frame.header.opcode, frame.fds.size()));
     switch (op) {
     case SessionOp::open_lane:
-        return open_lane(frame);
+    case SessionOp::open_shared_lane:
+        return open_lane(frame, op == SessionOp::open_shared_lane);
     case SessionOp::allocate_buffer:
         return allocate_buffer(frame);
     case SessionOp::register_buffer:
@@ -133,7 +134,6 @@ Status SessionService::serve(Frame& frame) {
     case SessionOp::usage:
         return usage(frame);
     case SessionOp::lost:
-    case SessionOp::open_shared_lane:
     case SessionOp::open_events:
     case SessionOp::serve_interface:
         break;
@@ -141,12 +141,13 @@ Status SessionService::serve(Frame& frame) {
     return fail(ErrorKind::protocol, fmt::format("the session socket has no request {}", frame.header.opcode));
 }
 
-Status SessionService::open_lane(const Frame& frame) {
+Status SessionService::open_lane(const Frame& frame, bool shared) {
     if (Status status = no_body(frame); !status) return status;
-    const Result<UniqueFd> lane = lanes_.open();
-    if (!lane) return send_error(socket_.get(), frame.header, lane.error());
-    const int fd = lane->get();
-    return send_frame(socket_.get(), reply_to(frame), std::span<const std::byte>{}, std::span(&fd, 1));
+    const Result<LaneChannel::ClientEnds> ends = lanes_.open(shared);
+    if (!ends) return send_error(socket_.get(), frame.header, ends.error());
+    std::vector<int> fds;
+    for (const UniqueFd& end : *ends) fds.push_back(end.get());
+    return send_frame(socket_.get(), reply_to(frame), std::span<const std::byte>{}, fds);
 }
 
 Status SessionService::allocate_buffer(const Frame& frame) {
