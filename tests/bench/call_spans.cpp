@@ -8,10 +8,10 @@ namespace fastrpc::bench {
 namespace {
 
 bool begins_way(const TraceEvent& event) {
-    return event.kind == bench_trace_send || event.kind == bench_trace_wake;
+    return event.kind == bench_trace_send || event.kind == bench_trace_wake || event.kind == bench_trace_write;
 }
 bool ends_way(const TraceEvent& event) {
-    return event.kind == bench_trace_receive || event.kind == bench_trace_wait;
+    return event.kind == bench_trace_receive || event.kind == bench_trace_wait || event.kind == bench_trace_read;
 }
 
 /// One call between its marks; `events` are those that ended since it began, by their end.

@@ -2,12 +2,12 @@
 // their sum is the whole call.
 //
 //   client             host               what ends a span
-//   prepares                              the client's sendmsg, or its wake of the host
-//       ---- way there ---->              the host's recvmsg, or its sleep, has returned
+//   prepares                              the client sends: a datagram, or a byte to the bell of a shared lane
+//       ---- way there ---->              the host has received it
 //                      checks             the ioctl
 //                      kernel and DSP     it has returned
-//                      completes          the host's sendmsg, or its wake of the client
-//       <--- way back ------              the client's recvmsg, or its sleep, has returned
+//                      completes          the host sends
+//       <--- way back ------              the client has received it
 //   finishes                              the call has returned
 // A side that spins instead of sleeping makes no system call: then the way begins or ends with the neighbouring span.
 #pragma once

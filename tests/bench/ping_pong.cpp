@@ -9,6 +9,7 @@
 #include <chrono>
 #include <climits>
 #include <csignal>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -44,6 +45,11 @@ public:
             return fail_errno("a socket", errno);
         client_ = UniqueFd(fds[0]);
         server_ = UniqueFd(fds[1]);
+        for (Pipe* pipe : {&pipe_there_, &pipe_back_}) {
+            if (::pipe2(fds.data(), O_CLOEXEC) != 0) return fail_errno("a pipe", errno);
+            pipe->read = UniqueFd(fds[0]);
+            pipe->write = UniqueFd(fds[1]);
+        }
         void* mapped = ::mmap(nullptr, sizeof(Words), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (mapped == MAP_FAILED) return fail_errno("shared memory", errno);
         words_ = new (mapped) Words;
@@ -52,35 +58,45 @@ public:
 
     [[noreturn]] void serve(unsigned pause_us) {
         client_.reset();
+        pipe_there_.write.reset(); // so that the end of either process is seen by the other
         for (std::uint32_t turn = 1;; ++turn) {
-            if (!arrive(server_.get(), words_->there, turn, there_)) ::_exit(0);
+            if (!arrive(server_.get(), pipe_there_, words_->there, turn, there_)) ::_exit(0);
             const Clock::time_point start = Clock::now();
             if (pause_us != 0) std::this_thread::sleep_for(std::chrono::microseconds(pause_us));
             const auto paused = std::chrono::nanoseconds(Clock::now() - start).count();
             words_->paused_ns.store(pause_us != 0 ? paused : 0, std::memory_order_relaxed);
-            if (!leave(server_.get(), words_->back, turn, back_)) ::_exit(0);
+            if (!leave(server_.get(), pipe_back_, words_->back, turn, back_)) ::_exit(0);
         }
     }
-    void be_client() { server_.reset(); }
+    void be_client() {
+        server_.reset();
+        pipe_back_.write.reset();
+    }
     /// Microseconds; negative when the other side is gone.
     double round(std::uint32_t turn) {
         const Clock::time_point start = Clock::now();
-        if (!leave(client_.get(), words_->there, turn, there_) || !arrive(client_.get(), words_->back, turn, back_))
+        if (!leave(client_.get(), pipe_there_, words_->there, turn, there_) ||
+            !arrive(client_.get(), pipe_back_, words_->back, turn, back_))
             return -1;
         const auto took = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
         return took - static_cast<double>(words_->paused_ns.load(std::memory_order_relaxed)) / 1000;
     }
 
 private:
-    bool leave(int socket, std::atomic<std::uint32_t>& word, std::uint32_t turn, std::size_t bytes) {
+    struct Pipe {
+        UniqueFd read, write;
+    };
+    bool leave(int socket, const Pipe& pipe, std::atomic<std::uint32_t>& word, std::uint32_t turn, std::size_t bytes) {
         if (kind_ == PingPong::seqpacket)
             return ::send(socket, memory_.data(), bytes, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes);
+        if (kind_ == PingPong::pipe) return ::write(pipe.write.get(), memory_.data(), 1) == 1;
         word.store(turn, std::memory_order_release);
         return ::syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0) >= 0;
     }
-    bool arrive(int socket, std::atomic<std::uint32_t>& word, std::uint32_t turn, std::size_t bytes) {
+    bool arrive(int socket, const Pipe& pipe, std::atomic<std::uint32_t>& word, std::uint32_t turn, std::size_t bytes) {
         if (kind_ == PingPong::seqpacket)
             return ::recv(socket, memory_.data(), memory_.size(), 0) == static_cast<ssize_t>(bytes);
+        if (kind_ == PingPong::pipe) return ::read(pipe.read.get(), memory_.data(), 1) == 1;
         while (word.load(std::memory_order_acquire) != turn)
             if (::syscall(SYS_futex, &word, FUTEX_WAIT, turn - 1, nullptr, nullptr, 0) != 0 && errno != EAGAIN &&
                 errno != EINTR)
@@ -92,6 +108,7 @@ private:
     std::size_t there_, back_;
     std::array<std::byte, 4096> memory_{};
     UniqueFd client_, server_;
+    Pipe pipe_there_, pipe_back_;
     Words* words_ = nullptr;
 };
 

@@ -10,6 +10,7 @@ namespace fastrpc::bench {
 
 enum class PingPong {
     seqpacket, ///< a datagram there and one back
+    pipe,      ///< a byte there and one back, each through a pipe
     futex,     ///< words in shared memory, each side asleep while the other runs
 };
 

@@ -26,7 +26,7 @@ struct Table {
 };
 
 struct Floor {
-    std::vector<double> seqpacket, futex;
+    std::vector<double> seqpacket, pipe, futex; ///< p50 of each repetition
 };
 
 class Spans {
@@ -49,8 +49,9 @@ private:
     Status repetition(unsigned dsp_us) {
         for (const stack::Stack* system : {&plain_, &traced_})
             if (const Status set = system->set_latency(dsp_us); !set) return set;
-        for (const auto& [kind, times] :
-             {std::pair(PingPong::seqpacket, &Floor::seqpacket), {PingPong::futex, &Floor::futex}}) {
+        for (const auto& [kind, times] : {std::pair(PingPong::seqpacket, &Floor::seqpacket),
+                                          {PingPong::pipe, &Floor::pipe},
+                                          {PingPong::futex, &Floor::futex}}) {
             auto rounds = ping_pong(kind, calls, dsp_us, there, back);
             if (!rounds) return std::unexpected(rounds.error());
             (floors_[dsp_us].*times).push_back(percentile(*rounds, 50));
@@ -114,21 +115,22 @@ private:
         }
         const double whole = percentile(table.whole, 50);
         const Floor& floor = floors_.at(dsp_us);
-        const Spread socket = spread(floor.seqpacket), futex = spread(floor.futex), untraced = spread(table.untraced),
-                     alone = spread(table.direct);
+        const auto line = [](const char* what, const std::vector<double>& values) {
+            const Spread one = spread(values);
+            fmt::print("  {:58} {:8.2f} ({:.2f}-{:.2f})\n", what, one.median, one.least, one.most);
+        };
         fmt::print("  {:58} {:8.2f}\n", "sum of the medians", sum);
         fmt::print("  {:58} {:8.2f} {:8.2f}\n", "measured, traced", whole, percentile(table.whole, 99));
-        fmt::print("  {:58} {:8.2f} ({:.2f}-{:.2f})\n", "measured, untraced", untraced.median, untraced.least,
-                   untraced.most);
-        fmt::print("  {:58} {:8.2f} ({:.2f}-{:.2f})\n", "direct, untraced", alone.median, alone.least, alone.most);
+        line("measured, untraced", table.untraced);
+        line("direct, untraced", table.direct);
         fmt::print("  {:58} {:8.2f}\n", "both ways", ways);
-        fmt::print("  {:58} {:8.2f} ({:.2f}-{:.2f})\n", "floor: SEQPACKET round trip of two bare processes",
-                   socket.median, socket.least, socket.most);
-        fmt::print("  {:58} {:8.2f} ({:.2f}-{:.2f})\n", "floor: futex round trip of two bare processes", futex.median,
-                   futex.least, futex.most);
+        line("floor: SEQPACKET round trip of two bare processes", floor.seqpacket);
+        line("floor: pipe round trip of two bare processes", floor.pipe);
+        line("floor: futex round trip of two bare processes", floor.futex);
         fmt::print("  {:58} {:8.2f}\n", "our own code, client and host", ours);
-        figures[fmt::format("floor_seqpacket_us_{}us", dsp_us)] = socket.median;
-        figures[fmt::format("floor_futex_us_{}us", dsp_us)] = futex.median;
+        for (const auto& [kind, values] :
+             {std::pair("seqpacket", &floor.seqpacket), {"pipe", &floor.pipe}, {"futex", &floor.futex}})
+            figures[fmt::format("floor_{}_us_{}us", kind, dsp_us)] = spread(*values).median;
     }
 
     const stack::Stack &plain_, &traced_;

@@ -25,6 +25,8 @@ static __thread uint32_t thread;
 
 static ssize_t (*next_sendmsg)(int, const struct msghdr*, int);
 static ssize_t (*next_recvmsg)(int, struct msghdr*, int);
+static ssize_t (*next_read)(int, void*, size_t);
+static ssize_t (*next_write)(int, const void*, size_t);
 static int (*next_connect)(int, const struct sockaddr*, socklen_t);
 static int (*next_ioctl)(int, unsigned long, ...);
 static long (*next_syscall)(long, ...);
@@ -48,6 +50,8 @@ static void find_next(void) {
     if (next_syscall != NULL) return;
     *(void**)&next_sendmsg = dlsym(RTLD_NEXT, "sendmsg");
     *(void**)&next_recvmsg = dlsym(RTLD_NEXT, "recvmsg");
+    *(void**)&next_read = dlsym(RTLD_NEXT, "read");
+    *(void**)&next_write = dlsym(RTLD_NEXT, "write");
     *(void**)&next_connect = dlsym(RTLD_NEXT, "connect");
     *(void**)&next_ioctl = dlsym(RTLD_NEXT, "ioctl");
     *(void**)&next_syscall = dlsym(RTLD_NEXT, "syscall");
@@ -87,6 +91,22 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr* message, int flags) {
     const uint64_t begin = now();
     const ssize_t done = next_recvmsg(fd, message, flags);
     note(bench_trace_receive, begin, (uint32_t)done);
+    return done;
+}
+
+EXPORT ssize_t read(int fd, void* memory, size_t size) {
+    find_next();
+    const uint64_t begin = now();
+    const ssize_t done = next_read(fd, memory, size);
+    note(bench_trace_read, begin, (uint32_t)done);
+    return done;
+}
+
+EXPORT ssize_t write(int fd, const void* memory, size_t size) {
+    find_next();
+    const uint64_t begin = now();
+    const ssize_t done = next_write(fd, memory, size);
+    note(bench_trace_write, begin, (uint32_t)done);
     return done;
 }
 

@@ -17,6 +17,8 @@ enum bench_trace_kind {
     bench_trace_ioctl, /* detail is the request */
     bench_trace_wait,  /* on a futex */
     bench_trace_wake,  /* of a futex */
+    bench_trace_read,  /* of an fd: detail is its result */
+    bench_trace_write, /* to an fd: detail is its result */
 };
 
 /* Of a call that returned. */
