@@ -33,6 +33,9 @@ std::filesystem::path source_root();
 /// FASTRPC_TEST_KERNEL, which the build sets to run one suite on every kernel; else "6.12".
 std::string default_kernel();
 
+/// Adds variables to an environment; a LD_PRELOAD goes in front of the one that is there.
+void add_environment(std::map<std::string, std::string>& environment, const std::map<std::string, std::string>& more);
+
 struct Options {
     std::filesystem::path policy = source_root() / "config/demo/policy.d";
     bool with_policy = true; ///< false: an empty policy directory
@@ -50,6 +53,8 @@ struct Options {
     /// Hosts of the audio and sensors PDs of adsp, too, by the shipped definitions, on a machine that has their files;
     /// with the shipped firmware, unless `firmware` says otherwise.
     bool static_pds = false;
+    /// Of fastrpcd and the hosts of sessions, by add_environment().
+    std::map<std::string, std::string> environment;
     bool watched = false; ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 
