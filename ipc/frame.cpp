@@ -100,18 +100,10 @@ Status check_frame(Frame& frame, std::span<std::byte> storage, std::size_t size,
             return malformed(fmt::format("a frame of {} bytes is truncated or too long", size));
         leftovers->no_numbers = true;
     }
-    if (header.magic != frame_magic || header.version != frame_version)
-        return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic,
-                                     header.version));
-    if (header.payload != size - sizeof(FrameHeader))
-        return malformed(
-            fmt::format("a frame says {} bytes of payload and has {}", header.payload, size - sizeof(FrameHeader)));
+    // Fds that found no number are counted as if they had come.
     const bool lost = leftovers != nullptr && leftovers->no_numbers;
-    if ((header.fds != frame.fds.size() && !lost) || frame.fds.size() > max_fds)
-        return malformed(
-            fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, frame.fds.size(), max_fds));
-    if ((header.flags & ~frame_reply) != 0) return malformed(fmt::format("unknown frame flags {:#x}", header.flags));
-    if ((header.flags & frame_reply) == 0 && header.status != 0) return malformed("a request carries a status");
+    const std::size_t fds = lost ? header.fds : frame.fds.size();
+    if (Status checked = check_header(header, size - sizeof(FrameHeader), fds, max_fds); !checked) return checked;
     frame.payload = storage.subspan(sizeof(FrameHeader), header.payload);
     return {};
 }
@@ -140,6 +132,19 @@ Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_
     if (checked) return frame;
     if (leftovers != nullptr) leftovers->fds = std::move(frame.fds);
     return std::unexpected(std::move(checked.error()));
+}
+
+Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds) {
+    if (header.magic != frame_magic || header.version != frame_version)
+        return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic,
+                                     header.version));
+    if (header.payload != payload)
+        return malformed(fmt::format("a frame says {} bytes of payload and has {}", header.payload, payload));
+    if (header.fds != fds || fds > max_fds)
+        return malformed(fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, fds, max_fds));
+    if ((header.flags & ~frame_reply) != 0) return malformed(fmt::format("unknown frame flags {:#x}", header.flags));
+    if ((header.flags & frame_reply) == 0 && header.status != 0) return malformed("a request carries a status");
+    return {};
 }
 
 Error error_of(const Frame& reply) {

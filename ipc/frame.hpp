@@ -78,6 +78,9 @@ struct Leftovers {
 Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds,
                             Leftovers* leftovers = nullptr);
 
+/// What receive_frame() checks of a header, `payload` bytes and `fds` having come with it. ErrorKind::protocol.
+Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds);
+
 /// The Error that a reply carries: its status and text. Call when header.status is not 0.
 Error error_of(const Frame& reply);
 

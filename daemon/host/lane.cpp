@@ -5,19 +5,15 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <fmt/core.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 
 namespace fastrpc::daemon {
 namespace {
-
-// A client that does not read its answers would keep the thread in send for ever, and its session from ending.
-constexpr timeval send_limit{0, 500'000};
 
 FrameHeader reply_to(const FrameHeader& request) {
     FrameHeader header;
@@ -45,36 +41,33 @@ std::uint64_t monotonic_ns() noexcept {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec) + 1;
 }
 
-Lane::Lane(LaneContext& context, UniqueFd socket) :
-    context_(context), socket_(std::move(socket)), plan_(context.buffers, context.modules, outputs_.bytes()),
+Lane::Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel) :
+    context_(context), channel_(std::move(channel)), plan_(context.buffers, context.modules, outputs_.bytes()),
     storage_(std::make_unique_for_overwrite<std::byte[]>(max_lane_datagram)) {
-    ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof send_limit);
     thread_ = std::thread([this] { run(); });
 }
 
 Lane::~Lane() {
-    close_input();
+    while (!finished()) {
+        close_input();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     thread_.join();
-}
-
-void Lane::close_input() noexcept {
-    ::shutdown(socket_.get(), SHUT_RD);
-}
-
-bool Lane::hung_up() const noexcept {
-    pollfd state{socket_.get(), 0, 0};
-    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
 }
 
 // The end of a lane is no incident: the client closed it, or broke the protocol and sees its lane closed.
 void Lane::run() noexcept {
     ::pthread_setname_np(::pthread_self(), "lane");
+    sigset_t broken_pipe; // of a client that is gone
+    ::sigemptyset(&broken_pipe);
+    ::sigaddset(&broken_pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     for (;;) {
-        Result<Frame> frame = receive_frame(socket_.get(), {storage_.get(), max_lane_datagram}, 0);
+        Result<Frame> frame = channel_->receive({storage_.get(), max_lane_datagram});
         if (!frame || !serve(*frame)) break;
     }
     plan_.release();
-    ::shutdown(socket_.get(), SHUT_RDWR); // the client sees it now, not when the thread was joined
+    channel_->end(); // the client sees it now, not when the thread was joined
     finished_.store(true, std::memory_order_release);
     context_.on_finished();
 }
@@ -112,7 +105,7 @@ Status Lane::invoke(const Frame& frame) {
     const std::span<std::byte> outputs = plan_.outputs();
     const InvokeReply reply{result.result, result.os_error, static_cast<std::uint32_t>(outputs.size()), 0};
     const std::array pieces{piece(reply), iovec{outputs.data(), outputs.size()}};
-    return send_frame(socket_.get(), reply_to(frame.header), pieces);
+    return channel_->send(reply_to(frame.header), pieces);
 }
 
 Status Lane::open_module(const Frame& frame) {
@@ -181,17 +174,20 @@ Status Lane::unmap_buffer(const Frame& frame) {
 
 Status Lane::answer(const FrameHeader& request, const MapReply& reply) {
     const iovec whole = piece(reply);
-    return send_frame(socket_.get(), reply_to(request), std::span(&whole, 1));
+    return channel_->send(reply_to(request), std::span(&whole, 1));
 }
 
 Status Lane::answer(const FrameHeader& request, const ModuleReply& reply, std::string_view text) {
     const std::array pieces{piece(reply), iovec{const_cast<char*>(text.data()), text.size()}};
-    return send_frame(socket_.get(), reply_to(request), pieces);
+    return channel_->send(reply_to(request), pieces);
 }
 
 Status Lane::refuse(const FrameHeader& request, const Error& error) {
     if (error.kind == ErrorKind::protocol) return std::unexpected(error);
-    return send_error(socket_.get(), request, error);
+    FrameHeader header = reply_to(request);
+    header.status = static_cast<std::uint32_t>(error.kind);
+    const iovec text{const_cast<char*>(error.text.data()), error.text.size()};
+    return channel_->send(header, {&text, 1});
 }
 
 void Lane::began(std::uint32_t module, std::uint32_t method, std::uint32_t deadline_ms) noexcept {

@@ -131,7 +131,8 @@ Status SessionService::serve(Frame& frame) {
         return fail(ErrorKind::protocol, fmt::format("opcode {} with {} fds", frame.header.opcode, frame.fds.size()));
     switch (op) {
     case SessionOp::open_lane:
-        return open_lane(frame);
+    case SessionOp::open_shared_lane:
+        return open_lane(frame, op == SessionOp::open_shared_lane);
     case SessionOp::allocate_buffer:
         return allocate_buffer(frame);
     case SessionOp::register_buffer:
@@ -145,15 +146,18 @@ Status SessionService::serve(Frame& frame) {
     case SessionOp::serve_interface:
         return serve_interface(frame);
     case SessionOp::lost:
-    case SessionOp::open_shared_lane:
         break;
     }
     return fail(ErrorKind::protocol, fmt::format("the session socket has no request {}", frame.header.opcode));
 }
 
-Status SessionService::open_lane(const Frame& frame) {
+Status SessionService::open_lane(const Frame& frame, bool shared) {
     if (Status status = no_body(frame); !status) return status;
-    return reply_socket(frame, lanes_.open());
+    const Result<LaneChannel::ClientEnds> ends = lanes_.open(shared);
+    if (!ends) return refuse(frame, ends.error());
+    std::vector<int> fds;
+    for (const UniqueFd& end : *ends) fds.push_back(end.get());
+    return send_frame(socket_.get(), reply_to(frame), std::span<const std::byte>{}, fds);
 }
 
 Status SessionService::open_events(const Frame& frame) {

@@ -62,7 +62,7 @@ private:
     void on_input();
     /// An error ends the session.
     Status serve(Frame& frame);
-    Status open_lane(const Frame& frame);
+    Status open_lane(const Frame& frame, bool shared);
     Status allocate_buffer(const Frame& frame);
     Status register_buffer(Frame& frame);
     Status free_buffer(const Frame& frame);
