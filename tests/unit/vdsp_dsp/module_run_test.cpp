@@ -49,8 +49,8 @@ TEST_F(ModuleRun, handles_come_as_number_offset_and_length) {
     const Sent sent =
         send(3, 1, main_tid, module, 0x09000111, {output(24), shared(buffer, 100, 8192), shared(buffer, 0, 5)});
     EXPECT_EQ(finish(sent), 0);
-    EXPECT_EQ(value_at<std::array<std::uint32_t, 6>>(sent.out(0)),
-              (std::array<std::uint32_t, 6>{9, 100, 8192, 9, 0, 5}));
+    const std::array<std::uint32_t, 6> as_sent{9, 100, 8192, 9, 0, 5};
+    EXPECT_EQ(sent.out(0), bytes_of_value(as_sent));
     EXPECT_EQ(call(0x09000111, {output(23), shared(buffer, 0, 8), shared(buffer, 0, 8)}), aee::on_dsp(aee::bad_parm));
 }
 
