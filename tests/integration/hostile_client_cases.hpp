@@ -40,6 +40,11 @@ ClientCases bad_readers();  ///< half-closed, silent, slow, deaf
 ClientCases bad_sharers();  ///< forks, lanes to the limit, calls that are left behind
 ClientCases bad_programs(); ///< of the client's own on its PD
 
+// hostile_client_offers.cpp: what a session has beside buffers and lanes.
+ClientCases wrong_maps();         ///< of buffers, and handles among the arguments
+ClientCases wrong_offers();       ///< events, and interfaces of the client's own
+ClientCases wrong_shared_lanes(); ///< frames and bells in memory that the client may change at any time
+
 // hostile_client_bus.cpp: OpenSession with whatever D-Bus lets through, and floods of it.
 ClientCases wrong_opens();
 ClientCases wrong_options();

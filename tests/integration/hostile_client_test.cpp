@@ -120,3 +120,12 @@ TEST_F(HostileClient, options_of_a_wrong_name_type_or_number_are_named_errors) {
 TEST_F(HostileClient, floods_of_opens_hold_up_nobody_else) {
     run(floods());
 }
+TEST_F(HostileClient, maps_and_handles_are_of_the_sessions_own_buffers) {
+    run(wrong_maps());
+}
+TEST_F(HostileClient, events_and_interfaces_are_few_and_well_named) {
+    run(wrong_offers());
+}
+TEST_F(HostileClient, shared_lanes_are_judged_by_a_copy) {
+    run(wrong_shared_lanes());
+}

@@ -68,10 +68,13 @@ protected:
                 if (!neighbours_host_.contains(host)) {
                     EXPECT_TRUE(held_.hold_host(host)) << std::strerror(errno);
                 }
-        if (step.hold == KillStep::Hold::dsp)
+        if (step.hold == KillStep::Hold::dsp) {
+            // Just restarted, it takes no commands yet.
+            EXPECT_TRUE(stack::eventually([&] { return status(*system_).value("state", "") == "running"; }));
             command(*system_, {{"command", "faults"},
                                {"domain", "cdsp"},
                                {"rules", held ? json::array({step.fault}) : json::array()}});
+        }
     }
     /// The system is in the step, and will be until it is let go.
     [[nodiscard]] bool reached(const KillStep& step, std::size_t fds_before) const {

@@ -119,6 +119,8 @@ public:
     static bool say(int socket, const Datagram& what, int flags = MSG_NOSIGNAL);
     /// The answer that ask() and hear() told last.
     [[nodiscard]] const Frame& answer() const { return answer_; }
+    /// Its fds, which are else kept until the next.
+    [[nodiscard]] std::vector<UniqueFd> take_fds() { return std::move(answer_.fds); }
     template<class T>
     [[nodiscard]] T answer_as() const {
         T value{};
