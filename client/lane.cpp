@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/core.h>
-#include <sys/socket.h>
 
 namespace fastrpc::core {
 namespace {
@@ -18,12 +17,13 @@ iovec piece(const void* data, std::size_t size) noexcept {
 
 } // namespace
 
-Lane::Lane(UniqueFd socket) : socket_(std::move(socket)), head_(new Head), storage_(new std::byte[max_lane_datagram]) {
+Lane::Lane(std::unique_ptr<LaneChannel> channel) :
+    channel_(std::move(channel)), head_(new Head), storage_(new std::byte[max_lane_datagram]) {
     static_assert(std::tuple_size_v<decltype(pieces_)> >= 1 + 2 * 255);
 }
 
 void Lane::end() noexcept {
-    ::shutdown(socket_.get(), SHUT_RDWR);
+    channel_->end();
 }
 
 std::unexpected<Error> Lane::broken(std::string text) {
@@ -32,14 +32,11 @@ std::unexpected<Error> Lane::broken(std::string text) {
     return fail(ErrorKind::protocol, "the host answered a call wrongly, its lane ends: " + text);
 }
 
-// Fills in head_ and pieces_; the number of pieces.
-std::size_t Lane::gather(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args, InlineBytes bytes) {
-    const std::size_t fixed = sizeof(InvokeRequest) + args.size() * sizeof(ArgumentDescriptor);
-    head_->header = {.opcode = static_cast<std::uint16_t>(LaneOp::invoke),
-                     .payload = static_cast<std::uint32_t>(fixed + bytes.in),
-                     .cookie = ++cookie_};
+// Fills in head_ and pieces_.
+std::span<const iovec> Lane::gather(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args,
+                                    InlineBytes bytes) {
     head_->request = {handle, scalars.word, static_cast<std::uint32_t>(bytes.in), 0};
-    pieces_[0] = piece(head_.get(), sizeof(FrameHeader) + fixed);
+    pieces_[0] = piece(head_.get(), sizeof(InvokeRequest) + args.size() * sizeof(ArgumentDescriptor));
     std::size_t count = 1;
     for (std::size_t i = 0; i < args.size(); ++i) {
         const fastrpc_arg& arg = args[i];
@@ -53,11 +50,17 @@ std::size_t Lane::gather(std::uint32_t handle, Scalars scalars, std::span<const 
         pieces_[count++] = piece(arg.data, arg.size);
         if (const std::size_t pad = padded(arg.size) - arg.size; pad != 0) pieces_[count++] = piece(zeros.data(), pad);
     }
-    return count;
+    return std::span(pieces_).first(count);
+}
+
+Status Lane::send(LaneOp op, std::span<const iovec> pieces) {
+    Status sent = channel_->send({.opcode = static_cast<std::uint16_t>(op), .cookie = ++cookie_}, pieces);
+    if (!sent && sent.error().os_error != EFAULT) dead_ = true;
+    return sent;
 }
 
 Result<Frame> Lane::receive_reply(LaneOp op) {
-    auto frame = receive_frame(socket_.get(), {storage_.get(), max_lane_datagram}, 0);
+    auto frame = channel_->receive({storage_.get(), max_lane_datagram});
     if (!frame) {
         if (frame.error().kind == ErrorKind::protocol) return broken(frame.error().text);
         dead_ = true; // a reply that was not read would be taken for the next call's
@@ -83,19 +86,9 @@ void Lane::deliver(std::span<const std::byte> data, Scalars scalars, std::span<c
 
 Result<InvokeReply> Lane::invoke(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args,
                                  InlineBytes bytes) {
-    msghdr message{};
-    message.msg_iov = pieces_.data();
-    message.msg_iovlen = gather(handle, scalars, args, bytes);
-    ssize_t sent = 0;
-    do sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent < 0) {
-        const int os_error = errno;
-        if (os_error == EFAULT) return fail(ErrorKind::invalid, "an input of the call is not readable memory", EFAULT);
-        dead_ = true;
-        if (os_error == EPIPE || os_error == ECONNRESET)
-            return fail(ErrorKind::lost, "the host closed the lane", os_error);
-        return fail_errno("sending a call", os_error);
+    if (Status sent = send(LaneOp::invoke, gather(handle, scalars, args, bytes)); !sent) {
+        if (sent.error().os_error != EFAULT) return std::unexpected(std::move(sent.error()));
+        return fail(ErrorKind::invalid, "an input of the call is not readable memory", EFAULT);
     }
     auto frame = receive_reply(LaneOp::invoke);
     if (!frame) return std::unexpected(std::move(frame.error()));
@@ -114,11 +107,8 @@ Result<InvokeReply> Lane::invoke(std::uint32_t handle, Scalars scalars, std::spa
 
 // A request that is no call, and its reply.
 Result<Frame> Lane::exchange(LaneOp op, std::span<const std::byte> payload) {
-    FrameHeader header{.opcode = static_cast<std::uint16_t>(op), .cookie = ++cookie_};
-    if (auto sent = send_frame(socket_.get(), header, payload); !sent) {
-        dead_ = true;
-        return std::unexpected(std::move(sent.error()));
-    }
+    const iovec whole = piece(payload.data(), payload.size());
+    if (Status sent = send(op, {&whole, 1}); !sent) return std::unexpected(std::move(sent.error()));
     return receive_reply(op);
 }
 

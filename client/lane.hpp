@@ -1,13 +1,13 @@
-// A lane: one SEQPACKET socket with one host thread behind it, one call in flight.
+// A lane: a channel to one thread of the host, one call in flight.
 //
-// A call is one sendmsg that gathers from the caller's memory and one receive into memory that the lane keeps: nothing
-// is allocated. The answer is checked whole before a byte of it reaches the caller's outputs.
+// A call is one frame that is gathered from the caller's memory and one that is received into memory that the lane
+// keeps: nothing is allocated. The answer is checked whole before a byte of it reaches the caller's outputs.
 #pragma once
 
 #include "base/result.hpp"
-#include "base/unique_fd.hpp"
 #include "client/arguments.hpp"
 #include "client/fastrpc.h"
+#include "client/lane_channel.hpp"
 #include "ipc/frame.hpp"
 #include "ipc/lane.hpp"
 #include "ipc/scalars.hpp"
@@ -31,7 +31,7 @@ struct ModuleAnswer {
 
 class Lane {
 public:
-    explicit Lane(UniqueFd socket);
+    explicit Lane(std::unique_ptr<LaneChannel> channel);
 
     // Only for the thread that took it from its pool (lane_pool.hpp). ErrorKind::lost or protocol: the lane is dead.
     /// `bytes` is what check_arguments() said of `args`.
@@ -55,11 +55,12 @@ public:
 
 private:
     struct Head {
-        FrameHeader header;
         InvokeRequest request;
         std::array<ArgumentDescriptor, max_arguments> descriptors;
     };
-    std::size_t gather(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args, InlineBytes bytes);
+    std::span<const iovec> gather(std::uint32_t handle, Scalars scalars, std::span<const fastrpc_arg> args,
+                                  InlineBytes bytes);
+    Status send(LaneOp op, std::span<const iovec> pieces);
     static void deliver(std::span<const std::byte> data, Scalars scalars, std::span<const fastrpc_arg> args);
     Result<Frame> receive_reply(LaneOp op);
     Result<Frame> exchange(LaneOp op, std::span<const std::byte> payload);
@@ -67,7 +68,7 @@ private:
     Result<ModuleAnswer> ask(LaneOp op, std::span<const std::byte> payload);
     std::unexpected<Error> broken(std::string text);
 
-    UniqueFd socket_;
+    std::unique_ptr<LaneChannel> channel_;
     std::unique_ptr<Head> head_;
     std::unique_ptr<std::byte[]> storage_; ///< max_lane_datagram bytes
     std::array<iovec, 512> pieces_;        ///< the head, and an input and its padding for each of 255

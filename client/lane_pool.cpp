@@ -112,26 +112,26 @@ std::shared_ptr<Lane> LanePool::idle_lane() {
 Result<std::shared_ptr<Lane>> LanePool::open_lane(std::unique_lock<std::mutex>& lock) {
     ++opening_;
     lock.unlock();
-    auto socket = opener_();
+    auto channel = opener_();
     lock.lock();
     --opening_;
-    if (socket && !ended_) {
-        auto lane = std::make_shared<Lane>(std::move(*socket));
+    if (channel && !ended_) {
+        auto lane = std::make_shared<Lane>(std::move(*channel));
         lane->take();
         lane->adopt();
         lanes_.push_back(lane);
         own_lanes.keep(id_, lane);
         return lane;
     }
-    if (socket || ended_) return std::shared_ptr<Lane>();
+    if (channel || ended_) return std::shared_ptr<Lane>();
     // The host grants fewer lanes than we were told: share those that there are.
-    if (socket.error().kind == ErrorKind::quota && lanes_.size() + opening_ > 0) {
+    if (channel.error().kind == ErrorKind::quota && lanes_.size() + opening_ > 0) {
         most_ = lanes_.size() + opening_;
         return std::shared_ptr<Lane>();
     }
     // A thread that waited for this lane looks for itself.
     wake_first(nullptr);
-    return std::unexpected(std::move(socket.error()));
+    return std::unexpected(std::move(channel.error()));
 }
 
 void LanePool::wake_first(std::shared_ptr<Lane> lane) noexcept {

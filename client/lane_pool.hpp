@@ -6,7 +6,6 @@
 #pragma once
 
 #include "base/result.hpp"
-#include "base/unique_fd.hpp"
 #include "client/lane.hpp"
 
 #include <atomic>
@@ -40,8 +39,8 @@ private:
 
 class LanePool {
 public:
-    using Opener = std::function<Result<UniqueFd>()>;
-    /// At most `most` lanes, each a socket that `opener` got from the host; it is called without locks held.
+    using Opener = std::function<Result<std::unique_ptr<LaneChannel>>()>;
+    /// At most `most` lanes, each a channel that `opener` got from the host; it is called without locks held.
     LanePool(std::uint32_t most, Opener opener);
 
     /// Waits for a lane. Fails with the reason of end(), or as the opener when there is no lane at all.

@@ -111,7 +111,7 @@ private:
         bool ended = false;
     };
     void end_parts() noexcept;
-    Result<UniqueFd> open_lane();
+    Result<std::unique_ptr<LaneChannel>> open_lane();
     Result<Frame> request(SessionOp op, std::span<const std::byte> payload, std::span<const int> fds,
                           std::size_t reply_size, std::size_t reply_fds);
     Result<Frame> receive();
@@ -124,6 +124,7 @@ private:
     const pid_t owner_;
     std::mutex control_; ///< guards the socket's conversation and everything below
     std::uint64_t cookie_ = 0;
+    bool shared_lanes_; ///< while the host offers them
     std::array<std::byte, max_control_datagram> storage_;
     LanePool pool_;
     std::atomic<int> reason_{-1};

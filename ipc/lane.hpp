@@ -10,11 +10,10 @@
 //   3 register_buffer  (1 fd: a dma-buf)     BufferRequest              BufferReply             -
 //   4 free_buffer                            BufferId                   none                    -
 //   5 usage                                  none                       Counters (control.hpp)  -
-//   7 open_shared_lane                       none                       none                    the client's lane, its
-//                                                                                               memory
-//                                                                                               (shared_lane.hpp)
-//   8 open_events                            none                       none                    the client's events
-//   9 serve_interface                        its name with the NUL      none                    its reverse calls
+//   7 open_shared_lane                       none                       none                    those of
+//   shared_lane.hpp 8 open_events                            none                       none                    the
+//   client's events 9 serve_interface                        its name with the NUL      none                    its
+//   reverse calls
 // Session socket, host to client (cookie 0, no reply)
 //   6 lost             LostEvent, then why as text: the PD is gone and the session is over; the socket closes next
 // Lane, client to host

@@ -5,19 +5,15 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <fmt/core.h>
-#include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 
 namespace fastrpc::daemon {
 namespace {
-
-// A client that does not read its answers would keep the thread in send for ever, and its session from ending.
-constexpr timeval send_limit{0, 500'000};
 
 FrameHeader reply_to(const FrameHeader& request) {
     FrameHeader header;
@@ -45,36 +41,33 @@ std::uint64_t monotonic_ns() noexcept {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec) + 1;
 }
 
-Lane::Lane(LaneContext& context, UniqueFd socket) :
-    context_(context), socket_(std::move(socket)), plan_(context.buffers, context.modules, outputs_.bytes()),
+Lane::Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel) :
+    context_(context), channel_(std::move(channel)), plan_(context.buffers, context.modules, outputs_.bytes()),
     storage_(std::make_unique_for_overwrite<std::byte[]>(max_lane_datagram)) {
-    ::setsockopt(socket_.get(), SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof send_limit);
     thread_ = std::thread([this] { run(); });
 }
 
 Lane::~Lane() {
-    close_input();
+    while (!finished()) {
+        close_input();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     thread_.join();
-}
-
-void Lane::close_input() noexcept {
-    ::shutdown(socket_.get(), SHUT_RD);
-}
-
-bool Lane::hung_up() const noexcept {
-    pollfd state{socket_.get(), 0, 0};
-    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
 }
 
 // The end of a lane is no incident: the client closed it, or broke the protocol and sees its lane closed.
 void Lane::run() noexcept {
     ::pthread_setname_np(::pthread_self(), "lane");
+    sigset_t broken_pipe; // of a client that is gone
+    ::sigemptyset(&broken_pipe);
+    ::sigaddset(&broken_pipe, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     for (;;) {
-        Result<Frame> frame = receive_frame(socket_.get(), {storage_.get(), max_lane_datagram}, 0);
+        Result<Frame> frame = channel_->receive({storage_.get(), max_lane_datagram});
         if (!frame || !serve(*frame)) break;
     }
     plan_.release();
-    ::shutdown(socket_.get(), SHUT_RDWR); // the client sees it now, not when the thread was joined
+    channel_->end(); // the client sees it now, not when the thread was joined
     finished_.store(true, std::memory_order_release);
     context_.on_finished();
 }
@@ -91,8 +84,9 @@ Status Lane::serve(Frame& frame) {
     case LaneOp::close_module:
         return close_module(frame);
     case LaneOp::map_buffer:
+        return map_buffer(frame);
     case LaneOp::unmap_buffer:
-        break;
+        return unmap_buffer(frame);
     }
     return fail(ErrorKind::protocol, fmt::format("a lane has no opcode {}", frame.header.opcode));
 }
@@ -111,7 +105,7 @@ Status Lane::invoke(const Frame& frame) {
     const std::span<std::byte> outputs = plan_.outputs();
     const InvokeReply reply{result.result, result.os_error, static_cast<std::uint32_t>(outputs.size()), 0};
     const std::array pieces{piece(reply), iovec{outputs.data(), outputs.size()}};
-    return send_frame(socket_.get(), reply_to(frame.header), pieces);
+    return channel_->send(reply_to(frame.header), pieces);
 }
 
 Status Lane::open_module(const Frame& frame) {
@@ -155,14 +149,45 @@ Status Lane::close_module(const Frame& frame) {
     return answer(frame.header, {closed.call.result, closed.call.os_error, closed.dl_error, 0}, closed.text);
 }
 
+Status Lane::map_buffer(const Frame& frame) {
+    MapRequest request;
+    if (frame.payload.size() != sizeof request) return wrong_size(frame);
+    std::memcpy(&request, frame.payload.data(), sizeof request);
+    began(request.id, LaneActivity::mapping, 0);
+    const Result<Shared> mapped = context_.buffers.map(request.id, static_cast<MapMode>(request.mode), request.length);
+    ended(mapped ? mapped->call : CallResult{});
+    if (!mapped) return refuse(frame.header, mapped.error());
+    return answer(frame.header, MapReply{mapped->call.result, mapped->call.os_error, mapped->dsp_address});
+}
+
+Status Lane::unmap_buffer(const Frame& frame) {
+    BufferId request;
+    if (frame.payload.size() != sizeof request) return wrong_size(frame);
+    std::memcpy(&request, frame.payload.data(), sizeof request);
+    if (request.reserved != 0) return refuse(frame.header, {ErrorKind::invalid, 0, "the reserved field is not 0"});
+    began(request.id, LaneActivity::unmapping, 0);
+    const Result<CallResult> unmapped = context_.buffers.unmap(request.id);
+    ended(unmapped ? *unmapped : CallResult{});
+    if (!unmapped) return refuse(frame.header, unmapped.error());
+    return answer(frame.header, MapReply{unmapped->result, unmapped->os_error, 0});
+}
+
+Status Lane::answer(const FrameHeader& request, const MapReply& reply) {
+    const iovec whole = piece(reply);
+    return channel_->send(reply_to(request), std::span(&whole, 1));
+}
+
 Status Lane::answer(const FrameHeader& request, const ModuleReply& reply, std::string_view text) {
     const std::array pieces{piece(reply), iovec{const_cast<char*>(text.data()), text.size()}};
-    return send_frame(socket_.get(), reply_to(request), pieces);
+    return channel_->send(reply_to(request), pieces);
 }
 
 Status Lane::refuse(const FrameHeader& request, const Error& error) {
     if (error.kind == ErrorKind::protocol) return std::unexpected(error);
-    return send_error(socket_.get(), request, error);
+    FrameHeader header = reply_to(request);
+    header.status = static_cast<std::uint32_t>(error.kind);
+    const iovec text{const_cast<char*>(error.text.data()), error.text.size()};
+    return channel_->send(header, {&text, 1});
 }
 
 void Lane::began(std::uint32_t module, std::uint32_t method, std::uint32_t deadline_ms) noexcept {
@@ -178,9 +203,11 @@ void Lane::began(std::uint32_t module, std::uint32_t method, std::uint32_t deadl
 }
 
 std::uint64_t Lane::ended(CallResult result) noexcept {
-    const std::uint64_t took = monotonic_ns() - activity_.started_ns.load(std::memory_order_relaxed);
+    const std::uint64_t now = monotonic_ns();
+    const std::uint64_t took = now - activity_.started_ns.load(std::memory_order_relaxed);
     activity_.result.store(result.result, std::memory_order_relaxed);
     activity_.os_error.store(result.os_error, std::memory_order_relaxed);
+    activity_.ended_ns.store(now, std::memory_order_relaxed);
     activity_.started_ns.store(0, std::memory_order_release);
     return took;
 }

@@ -4,10 +4,10 @@
 // of an accepted call takes no lock, allocates nothing and logs nothing.
 #pragma once
 
-#include "base/unique_fd.hpp"
 #include "daemon/device/device.hpp"
 #include "daemon/device/guarded_area.hpp"
 #include "daemon/host/call_plan.hpp"
+#include "daemon/host/lane_channel.hpp"
 #include "daemon/host/lane_stats.hpp"
 #include "daemon/host/watchdog_bell.hpp"
 #include "daemon/reverse/listener.hpp"
@@ -36,18 +36,20 @@ struct LaneContext {
 
 class Lane {
 public:
-    /// Starts the thread. `socket` is the host's end, blocking.
-    Lane(LaneContext& context, UniqueFd socket);
-    /// Waits for the thread: close_input() first, and finished() tells whether it will be quick.
+    /// Starts the thread.
+    Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel);
+    /// Waits for the thread: finished() tells whether it will be quick.
     ~Lane();
     Lane(const Lane&) = delete;
     Lane& operator=(const Lane&) = delete;
 
-    /// No more requests are received; a call in flight is finished and answered.
-    void close_input() noexcept;
+    /// No more requests are received; a call in flight is finished and answered. Again until finished(), as
+    /// LaneChannel::close_input().
+    void close_input() noexcept { channel_->close_input(); }
     [[nodiscard]] bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
     /// The client's end is closed.
-    [[nodiscard]] bool hung_up() const noexcept;
+    [[nodiscard]] bool hung_up() const noexcept { return channel_->hung_up(); }
+    [[nodiscard]] const LaneChannel& channel() const noexcept { return *channel_; }
 
     [[nodiscard]] const LaneCounters& counters() const noexcept { return counters_; }
     [[nodiscard]] const LaneActivity& activity() const noexcept { return activity_; }
@@ -59,6 +61,9 @@ private:
     Status invoke(const Frame& frame);
     Status open_module(const Frame& frame);
     Status close_module(const Frame& frame);
+    Status map_buffer(const Frame& frame);
+    Status unmap_buffer(const Frame& frame);
+    Status answer(const FrameHeader& request, const MapReply& reply);
     Status answer(const FrameHeader& request, const ModuleReply& reply, std::string_view text);
     Status refuse(const FrameHeader& request, const Error& error);
 
@@ -67,7 +72,7 @@ private:
     std::uint64_t ended(CallResult result) noexcept;
 
     LaneContext& context_;
-    UniqueFd socket_;
+    std::unique_ptr<LaneChannel> channel_;
     GuardedArea outputs_{max_inline};
     CallPlan plan_;
     std::unique_ptr<std::byte[]> storage_;

@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 constexpr std::chrono::microseconds longest_tick = 50ms;
 // A client that closes a lane and opens another at once meets the old thread on its way out.
 constexpr auto hung_up_patience = 100ms;
+// How often lanes that end are told so: a client may undo what wakes the thread of a shared one.
+constexpr auto close_again = 10ms;
 
 // What a call returns when its PD dies under it (KERNEL 1.15).
 bool is_death(std::int32_t result, std::int32_t os_error) {
@@ -30,9 +32,9 @@ std::uint32_t microseconds(std::uint64_t nanoseconds) {
 
 Lanes::Lanes(Loop& loop, Device& device, BufferTable& buffers, ModuleTable& modules, Generation generation,
              const Limits& limits, std::function<void(std::string)> on_deadline) :
-    finished_(loop, [this] { reap(); }),
-    watch_(loop, [this] { watch(); }), tick_(loop, [this] { watch(); }), modules_(modules), most_(limits.lanes),
-    on_deadline_(std::move(on_deadline)), bell_([this] { watch_.wake(); }),
+    loop_(loop),
+    finished_(loop, [this] { reap(); }), watch_(loop, [this] { watch(); }), tick_(loop, [this] { watch(); }),
+    modules_(modules), most_(limits.lanes), on_deadline_(std::move(on_deadline)), bell_([this] { watch_.wake(); }),
     context_{device, buffers, modules, generation, limits.deadline_ms, bell_, false, [this] {
                  {
                      const std::scoped_lock lock(mutex_);
@@ -45,23 +47,37 @@ Lanes::~Lanes() {
     close_inputs();
 }
 
-Result<UniqueFd> Lanes::open() {
+Result<LaneChannel::ClientEnds> Lanes::open(bool shared) {
     reap();
     if (lanes_.size() >= most_ && !wait_for_hung_up())
         return fail(ErrorKind::quota,
                     fmt::format("the session has {} lanes, as many as its grant allows; close one", lanes_.size()));
-    Result<std::pair<UniqueFd, UniqueFd>> pair = socket_pair();
-    if (!pair) return std::unexpected(pair.error());
+    Result<LaneChannel::Opened> opened = shared ? LaneChannel::open_shared() : LaneChannel::open_socket();
+    if (!opened) return std::unexpected(opened.error());
     try {
-        lanes_.push_back(std::make_unique<Lane>(context_, std::move(pair->first)));
+        lanes_.push_back(std::make_unique<Lane>(context_, std::move(opened->first)));
     } catch (const std::system_error& error) {
         return fail_errno("starting a lane's thread", error.code().value());
     }
-    return std::move(pair->second);
+    if (lanes_.back()->channel().must_be_watched()) watch_client(*lanes_.back());
+    return std::move(opened->second);
+}
+
+void Lanes::watch_client(Lane& lane) {
+    watches_.push_back({&lane, loop_.on_input(lane.channel().client(), [this, &lane] {
+                            lane.close_input();
+                            std::erase_if(watches_, [&](const Watch& watch) { return watch.lane == &lane; });
+                        })});
 }
 
 bool Lanes::wait_for_hung_up() {
-    if (std::ranges::none_of(lanes_, [](const auto& lane) { return lane->hung_up(); })) return false;
+    bool any = false;
+    for (const auto& lane : lanes_) {
+        if (!lane->hung_up()) continue;
+        lane->close_input(); // the thread of a shared lane does not see it
+        any = true;
+    }
+    if (!any) return false;
     {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, hung_up_patience, [this] {
@@ -78,15 +94,23 @@ void Lanes::close_inputs() {
 }
 
 bool Lanes::finished_by(Clock::time_point limit) {
+    const auto all_finished = [this] {
+        return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->finished(); });
+    };
     std::unique_lock lock(mutex_);
-    return changed_.wait_until(
-        lock, limit, [this] { return std::ranges::all_of(lanes_, [](const auto& lane) { return lane->finished(); }); });
+    while (!changed_.wait_until(lock, std::min(limit, Clock::now() + close_again), all_finished)) {
+        if (Clock::now() >= limit) return false;
+        for (const auto& lane : lanes_) lane->close_input();
+    }
+    return true;
 }
 
 void Lanes::reap() {
     std::erase_if(lanes_, [this](const std::unique_ptr<Lane>& lane) {
         if (!lane->finished()) return false;
+        std::erase_if(watches_, [&](const Watch& watch) { return watch.lane == lane.get(); });
         gone_.add(lane->counters());
+        last_ended_ns_ = std::max(last_ended_ns_, lane->activity().ended_ns.load(std::memory_order_relaxed));
         std::vector<Suspect> suspects;
         add_suspect(lane->activity(), suspects);
         if (!suspects.empty()) gone_suspects_ = std::move(suspects);
@@ -103,8 +127,16 @@ void Lanes::count(Counters& counters) const {
     counters.lanes =
         static_cast<std::uint32_t>(std::ranges::count_if(lanes_, [](const auto& lane) { return !lane->finished(); }));
     counters.in_flight = in_flight();
+    counters.idle_ms = counters.in_flight == 0 ? idle_ms() : 0;
     counters.p50_us = microseconds(percentile(totals.latency, 50));
     counters.p99_us = microseconds(percentile(totals.latency, 99));
+}
+
+std::uint64_t Lanes::idle_ms() const {
+    std::uint64_t last = last_ended_ns_;
+    for (const auto& lane : lanes_) last = std::max(last, lane->activity().ended_ns.load(std::memory_order_relaxed));
+    const std::uint64_t now = monotonic_ns();
+    return now > last ? (now - last) / 1'000'000 : 0;
 }
 
 std::uint32_t Lanes::in_flight() const {
@@ -148,6 +180,8 @@ void Lanes::watch() {
 }
 
 std::string Lanes::call_name(std::uint32_t module, std::uint32_t method) const {
+    if (method == LaneActivity::mapping) return fmt::format("mapping buffer {:#x}", module);
+    if (method == LaneActivity::unmapping) return fmt::format("unmapping buffer {:#x}", module);
     std::string name = modules_.name(module);
     if (name.empty()) name = "a module";
     if (method == LaneActivity::opening) return "opening " + name;

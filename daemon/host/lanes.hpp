@@ -27,12 +27,12 @@ public:
     /// Waits for all threads, however long it takes.
     ~Lanes();
 
-    /// A new lane; gives the client's end. ErrorKind::quota beyond the grant, system when no thread or fd is left.
-    Result<UniqueFd> open();
+    /// A new lane; gives the client's ends. ErrorKind::quota beyond the grant, system when no thread or fd is left.
+    Result<LaneChannel::ClientEnds> open(bool shared);
 
     /// Calls in flight go on and are answered; everything else is refused, and idle lanes end.
     void close_inputs();
-    /// Waits until every thread ended; false when one did not by `limit`.
+    /// Waits until every thread ended, after close_inputs(); false when one did not by `limit`.
     bool finished_by(Clock::time_point limit);
 
     /// Fills the fields of `counters` that lanes know.
@@ -52,12 +52,21 @@ private:
         std::int32_t code = 0; ///< 0 = still in flight
     };
 
+    struct Watch {
+        const Lane* lane = nullptr;
+        Loop::Source source;
+    };
+
+    void watch_client(Lane& lane);
+    /// Since the last call ended, or the session began.
+    [[nodiscard]] std::uint64_t idle_ms() const;
     void reap();
     bool wait_for_hung_up();
     void watch();
     void add_suspect(const LaneActivity& activity, std::vector<Suspect>& suspects) const;
     [[nodiscard]] std::string call_name(std::uint32_t module, std::uint32_t method) const;
 
+    Loop& loop_;
     Loop::Waker finished_;
     Loop::Waker watch_;
     Loop::Timer tick_;
@@ -69,8 +78,10 @@ private:
     WatchdogBell bell_;
     LaneContext context_;
     std::vector<std::unique_ptr<Lane>> lanes_;
-    LaneTotals gone_;                    ///< of reaped lanes
-    std::vector<Suspect> gone_suspects_; ///< the last one of them
+    std::vector<Watch> watches_;                   ///< of shared lanes, whose threads do not see their clients go
+    LaneTotals gone_;                              ///< of reaped lanes
+    std::vector<Suspect> gone_suspects_;           ///< the last one of them
+    std::uint64_t last_ended_ns_ = monotonic_ns(); ///< of their calls, or the beginning
     std::uint64_t calls_at_last_look_ = 0;
 };
 
