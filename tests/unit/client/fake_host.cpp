@@ -2,6 +2,7 @@
 
 #include "client/handles.hpp"
 #include "ipc/control.hpp"
+#include "tests/unit/client/socket_order.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -61,6 +62,7 @@ std::vector<std::byte> invoke_reply(std::int32_t result, std::int32_t os_error, 
 FakeHost::FakeHost(core::SessionInfo info) {
     auto pair = socket_pair();
     if (!pair) throw std::runtime_error(pair.error().text);
+    order_sockets(pair->first.get(), pair->second.get());
     socket_ = std::move(pair->first);
     session_ = new fastrpc_session{std::make_shared<core::Session>(std::move(pair->second), std::move(info))};
     threads_.emplace_back([this] { serve_session(); });
@@ -178,6 +180,7 @@ void FakeHost::answer_session(const Request& request) {
     case SessionOp::open_lane: {
         auto pair = socket_pair();
         if (!pair) return request.refuse(ErrorKind::system, pair.error().text);
+        order_sockets(pair->first.get(), pair->second.get());
         const int socket = pair->first.get();
         const std::size_t number = lanes_opened_++;
         {
@@ -217,6 +220,7 @@ void FakeHost::answer_session(const Request& request) {
     case SessionOp::serve_interface: {
         auto pair = socket_pair();
         if (!pair) return request.refuse(ErrorKind::system, pair.error().text);
+        order_sockets(pair->first.get(), pair->second.get());
         {
             const std::lock_guard lock(mutex_);
             if (request.frame.header.opcode == static_cast<std::uint16_t>(SessionOp::open_events))

@@ -314,6 +314,20 @@ TEST(Jobs, outlive_the_module_that_they_call) {
     EXPECT_TRUE(work.right());
 }
 
+TEST(Jobs, carry_arguments_of_any_size) {
+    FakeHost host;
+    std::vector<std::uint8_t> in(300000, 3), out(in.size());
+    const fastrpc_arg args[]{{in.data(), in.size(), nullptr, 0}, {out.data(), out.size(), nullptr, 0}};
+    fastrpc_job* job = nullptr;
+    int result = -1;
+    ASSERT_EQ(fastrpc_invoke_async(host.module(), FASTRPC_SCALARS(2, 1, 1), args, 2, nullptr, nullptr, &job, nullptr),
+              0);
+    ASSERT_EQ(fastrpc_job_wait(job, -1, &result, nullptr), 0);
+    EXPECT_EQ(result, 0);
+    EXPECT_EQ(out, std::vector<std::uint8_t>(in.size(), 0xFC));
+    EXPECT_EQ(fastrpc_job_free(job), 0);
+}
+
 TEST(Jobs, arguments_that_make_no_call_are_refused_at_once) {
     FakeHost host;
     fastrpc_error error{};
