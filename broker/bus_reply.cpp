@@ -64,11 +64,17 @@ std::string_view error_word(ErrorKind kind) noexcept {
     return "InternalError";
 }
 
-int reply_error(sd_bus_message* call, std::string_view word, const std::string& text) {
+int make_error(sd_bus_message* call, std::string_view word, const std::string& text, Message& error) {
     const std::string name = names::error_prefix + std::string(word);
     const std::string message = utf8(text);
-    const sd_bus_error error = SD_BUS_ERROR_MAKE_CONST(name.c_str(), message.c_str());
-    return ::sd_bus_reply_method_error(call, &error);
+    const sd_bus_error what = SD_BUS_ERROR_MAKE_CONST(name.c_str(), message.c_str());
+    return ::sd_bus_message_new_method_error(call, out(error), &what);
+}
+
+int reply_error(sd_bus_message* call, std::string_view word, const std::string& text) {
+    Message error;
+    const int made = make_error(call, word, text, error);
+    return made < 0 ? made : ::sd_bus_send(nullptr, error.get(), nullptr);
 }
 
 int reply_error(sd_bus_message* call, const Error& error) {

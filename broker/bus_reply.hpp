@@ -18,6 +18,8 @@ std::string_view error_word(ErrorKind kind) noexcept;
 /// Answers `call` with org.fastrpc1.Error.`word` and `text`. Returns what sd-bus handlers return.
 int reply_error(sd_bus_message* call, std::string_view word, const std::string& text);
 int reply_error(sd_bus_message* call, const Error& error);
+/// The same answer, to be sent later; below 0 when it cannot be made.
+int make_error(sd_bus_message* call, std::string_view word, const std::string& text, Message& error);
 
 int append(sd_bus_message* message, bool value);
 int append(sd_bus_message* message, std::uint32_t value);

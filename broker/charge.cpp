@@ -24,6 +24,7 @@ std::optional<Charge> Ledger::take(std::uint64_t key, std::uint64_t amount, std:
 Charge Ledger::record(std::uint64_t key, std::uint64_t amount) {
     if (amount == 0) return {};
     sums_[key] += amount;
+    total_ += amount;
     return {*this, key, amount};
 }
 
@@ -35,6 +36,7 @@ std::uint64_t Ledger::used(std::uint64_t key) const noexcept {
 void Ledger::give_back(std::uint64_t key, std::uint64_t amount) noexcept {
     const auto found = sums_.find(key);
     found->second -= amount;
+    total_ -= amount;
     if (found->second == 0) sums_.erase(found);
 }
 

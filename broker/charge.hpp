@@ -52,32 +52,14 @@ public:
     [[nodiscard]] std::uint64_t used(std::uint64_t key) const noexcept;
     /// Keys with a sum above 0: an idle ledger holds no memory of anybody.
     [[nodiscard]] std::size_t keys() const noexcept { return sums_.size(); }
+    /// Over all keys.
+    [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
 
 private:
     friend class Charge;
     void give_back(std::uint64_t key, std::uint64_t amount) noexcept;
     std::unordered_map<std::uint64_t, std::uint64_t> sums_;
-};
-
-/// Opens that are on their way, of one uid and in all: each holds a host that is starting, and fds.
-inline constexpr std::uint64_t max_opens_per_uid = 8;
-inline constexpr std::uint64_t max_opens = 64;
-
-/// Every quota of the broker.
-struct Quotas {
-    Ledger sessions; ///< per session_key()
-    Ledger lanes;    ///< per domain
-    Ledger opens;    ///< per uid, and in all under all_opens
-    static constexpr std::uint64_t all_opens = ~std::uint64_t{0};
-    static constexpr std::uint64_t session_key(std::uint32_t uid, std::uint8_t domain) noexcept {
-        return std::uint64_t{domain} << 32 | uid;
-    }
-};
-
-/// What a session holds as long as it lives.
-struct SessionCharges {
-    Charge session;
-    Charge lanes;
+    std::uint64_t total_ = 0;
 };
 
 } // namespace fastrpc::broker

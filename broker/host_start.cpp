@@ -62,11 +62,12 @@ void HostStart::send(UniqueFd socket) {
         HostLink::open(loop_, std::move(socket), [this](HostMessage message) { on_message(std::move(message)); });
     if (!link) return fail_with(std::move(link.error()));
     std::vector<int> fds{pair->first.get()};
-    for (const UniqueFd& directory : order_.directories) fds.push_back(directory.get());
+    if (order_.directories)
+        for (const UniqueFd& directory : *order_.directories) fds.push_back(directory.get());
     if (Status sent = (*link)->start(order_.message, fds); !sent) return fail_with(std::move(sent.error()));
     link_ = std::move(*link);
     client_ = std::move(pair->second);
-    order_.directories.clear();
+    order_.directories.reset();
 }
 
 void HostStart::on_message(HostMessage message) {

@@ -5,8 +5,8 @@
 // until the host is really gone: a client that opens and leaves in a loop pays for every host that it caused.
 #pragma once
 
-#include "broker/charge.hpp"
 #include "broker/host_link.hpp"
+#include "broker/quotas.hpp"
 
 #include <chrono>
 #include <functional>
@@ -19,7 +19,7 @@ namespace fastrpc::broker {
 struct HostOrder {
     std::string session_socket; ///< path
     StartMessage message;
-    std::vector<UniqueFd> directories;
+    std::shared_ptr<const std::vector<UniqueFd>> directories; ///< of the client; none sends none
     SessionCharges charges;
     std::vector<Charge> open_charges; ///< held until the opening is over
 };
@@ -48,6 +48,8 @@ public:
 
     /// Nobody waits any more: `done` will not be called, `over` will.
     void abandon(std::string_view reason);
+    /// In `done`, of a host that is gone: what was charged, for the next try.
+    SessionCharges take_charges() noexcept { return std::move(order_.charges); }
 
 private:
     void connect();

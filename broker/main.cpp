@@ -10,12 +10,14 @@
 #include "broker/bus_names.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <fmt/format.h>
 #include <optional>
 #include <pwd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -115,7 +117,17 @@ Result<ControlSocket> control_socket(const Options& options) {
     return ControlSocket{UniqueFd(SD_LISTEN_FDS_START), {}};
 }
 
+// A call that waits keeps the fds that came with it, and many may wait.
+void allow_many_fds() {
+    rlimit limit{};
+    constexpr rlim_t enough = 65536;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= enough) return;
+    limit.rlim_cur = std::min(limit.rlim_max, enough);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::warning("raising the limit of fds: " + errno_text(errno));
+}
+
 Status run(const Options& options) {
+    allow_many_fds();
     sd_event* raw = nullptr;
     if (const int made = ::sd_event_default(&raw); made < 0) return fail_errno("making the event loop", -made);
     const std::unique_ptr<sd_event, LoopUnref> loop(raw);

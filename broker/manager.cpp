@@ -1,8 +1,10 @@
 #include "broker/manager.hpp"
 
 #include "base/log.hpp"
+#include "broker/accounts.hpp"
 #include "broker/bus_names.hpp"
 #include "broker/bus_reply.hpp"
+#include "broker/limit_list.hpp"
 #include "broker/object_tables.hpp"
 #include "broker/objects.hpp"
 
@@ -23,22 +25,17 @@ std::string denial(const OpenRequest& request, const Decision& decision) {
     return text;
 }
 
-int append_granted(sd_bus_message* reply, const Grant& grant) {
-    return Dictionary(reply)
-        .add("rule", grant.rule)
-        .add("file", grant.file)
-        .add("line", grant.line)
-        .add("lanes", grant.limits.lanes)
-        .add("memory", grant.limits.mapped_bytes)
-        .add("buffers", grant.limits.buffers)
-        .add("deadline-ms", grant.limits.deadline_ms)
-        .close();
+Dictionary& add(Dictionary& to, const Limits& limits) {
+    each_limit(limits, [&](const char* name, auto value) { to.add(name, value); });
+    return to;
 }
 
-std::uint64_t now_us() {
-    return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count());
+int append_granted(sd_bus_message* reply, const Grant& grant) {
+    Dictionary granted(reply);
+    granted.add("rule", grant.rule).add("file", grant.file).add("line", grant.line);
+    // What the session's threads have, beside the most that could be asked for.
+    granted.add("thread-priority", grant.thread_priority).add("thread-stack", grant.thread_stack);
+    return add(granted, grant.limits).close();
 }
 
 } // namespace
@@ -60,6 +57,8 @@ const sd_bus_vtable Manager::table[] = {
                             handle<&Manager::open_session>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("ListSessions", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(osus)", sessions),
                             handle<&Manager::list_sessions>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ListQueue", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(sustu)", requests),
+                            handle<&Manager::list_queue>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("ExplainAccess", SD_BUS_ARGS("s", domain, "s", pd, "a{sv}", subject),
                             SD_BUS_RESULT("b", allowed, "s", rule, "s", reason, "a{sv}", details),
                             handle<&Manager::explain_access>, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -70,7 +69,7 @@ const sd_bus_vtable Manager::table[] = {
     SD_BUS_PROPERTY("PolicyRevision", "t", (get<Manager, &Manager::policy_revision>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("State", "s", (get<Manager, [](const Manager&) { return std::string_view("running"); }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Features", "as", (get<Manager, [](const Manager&) {
-        return std::vector<std::string>{"directories", "label", "deadline-ms", "lanes", "memory"}; }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        return option_names(); }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_VTABLE_END};
 // clang-format on
 
@@ -80,11 +79,16 @@ Status Manager::publish() {
     return {};
 }
 
+void Manager::note_refusal(const Subject& caller, Domain domain, const Error& error) {
+    parts_.registry.count_refusal();
+    if (logged_.take(caller.uid, logged_per_minute, std::chrono::steady_clock::now()) == std::chrono::milliseconds(0))
+        log::info("session refused: " + error.text,
+                  {{"FASTRPC_UID", std::to_string(caller.uid)}, {"FASTRPC_DOMAIN", std::string(to_string(domain))}});
+}
+
 int Manager::refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word,
                     const Error& error) {
-    parts_.registry.count_refusal();
-    log::info("session refused: " + error.text,
-              {{"FASTRPC_UID", std::to_string(caller.uid)}, {"FASTRPC_DOMAIN", std::string(to_string(domain))}});
+    note_refusal(caller, domain, error);
     return reply_error(call, word, error.text);
 }
 
@@ -95,80 +99,27 @@ int Manager::open_session(sd_bus_message* call, const Subject& caller) {
     const Decision decision = parts_.policy.decide(caller, {domain, request->kind});
     if (!decision.allowed)
         return refuse(call, caller, domain, "AccessDenied", {ErrorKind::denied, 0, denial(*request, decision)});
-    Grant grant = narrowed(decision.grant, *request);
-    auto charges = charge(caller, domain, decision.grant.limits, grant.limits);
-    if (!charges) return refuse(call, caller, domain, error_word(charges.error().kind), charges.error());
-
-    HostOrder order{.session_socket = parts_.session_socket,
-                    .message = {.session_id = parts_.registry.new_session_id(),
-                                .domain = domain,
-                                .kind = request->kind,
-                                .owner_uid = caller.uid,
-                                .label = std::move(request->label),
-                                .opened_us = now_us(),
-                                .grant = std::move(grant)},
-                    .directories = std::move(request->directories),
-                    .charges = std::move(charges->session),
-                    .open_charges = std::move(charges->open)};
-    const auto entry = openings_.emplace(openings_.end(), ::sd_bus_message_get_sender(call), nullptr);
-    HostStart::Events events{
-        .done =
-            [this, caller, domain, kind = request->kind, held = MessageRef(call)](Result<StartedHost> host) {
-                if (host) return on_started(held, std::move(host));
-                Error& error = host.error();
-                if (error.kind == ErrorKind::busy) {
-                    parts_.registry.note_full(domain);
-                    error.text = busy_text(domain, error.text);
-                }
-                const bool signature = kind == PdKind::signed_user && error.kind == ErrorKind::denied;
-                refuse(held.get(), caller, domain, signature ? "SignedPdRefused" : error_word(error.kind), error);
-            },
-        .over = [this, entry] { openings_.erase(entry); }};
-    entry->start = std::make_unique<HostStart>(parts_.loop, std::move(order), std::move(events));
-    return 1;
-}
-
-Result<Manager::AllCharges> Manager::charge(const Subject& caller, Domain domain, const Limits& granted,
-                                            const Limits& limits) {
-    const auto number = static_cast<std::uint8_t>(domain);
-    AllCharges all;
-    for (const auto& [key, limit] : {std::pair<std::uint64_t, std::uint64_t>(caller.uid, max_opens_per_uid),
-                                     std::pair<std::uint64_t, std::uint64_t>(Quotas::all_opens, max_opens)}) {
-        auto open = parts_.quotas.opens.take(key, 1, limit);
-        if (!open)
-            return fail(key == Quotas::all_opens ? ErrorKind::busy : ErrorKind::quota,
-                        fmt::format("{} sessions are being opened already; try again when one of them is open", limit));
-        all.open.push_back(std::move(*open));
+    if (const Status counted = openings_.count(caller.uid, decision.grant.limits); !counted) {
+        note_refusal(caller, domain, counted.error());
+        return slow_.refuse(call, caller.uid, error_word(counted.error().kind), counted.error().text);
     }
-    auto session = parts_.quotas.sessions.take(Quotas::session_key(caller.uid, number), 1, granted.sessions_per_uid);
-    if (!session)
-        return fail(ErrorKind::quota,
-                    fmt::format("uid {} has its {} sessions on {} already; close one, or raise the rule's "
-                                "limit \"sessions_per_uid\"",
-                                caller.uid, granted.sessions_per_uid, to_string(domain)));
-    auto lanes = take_lanes(domain, limits.lanes);
-    if (!lanes) return std::unexpected(lanes.error());
-    all.session = {std::move(*session), std::move(*lanes)};
-    return all;
-}
-
-Result<Charge> Manager::take_lanes(Domain domain, std::uint32_t wanted) {
-    const auto number = static_cast<std::uint8_t>(domain);
-    const std::uint32_t lost = parts_.registry.lost_contexts(domain);
-    const std::uint64_t limit = lane_limit(lost);
-    if (auto lanes = parts_.quotas.lanes.take(number, wanted, limit)) return std::move(*lanes);
-    std::string text =
-        fmt::format("{} has {} of its {} lanes left and {} were asked for; ask for fewer with option \"lanes\"",
-                    to_string(domain), limit - std::min(limit, parts_.quotas.lanes.used(number)), limit, wanted);
-    if (lost > 0)
-        text += fmt::format("; {} more are lost to calls that were left inside the DSP, and only a restart of the DSP "
-                            "gives them back",
-                            lost);
-    return fail(ErrorKind::quota, busy_text(domain, text));
-}
-
-std::string Manager::busy_text(Domain domain, const std::string& text) const {
-    return fmt::format("{}; sessions on {} are held by: {}", text, to_string(domain), parts_.registry.holders(domain));
+    const auto longest = std::min(request->wait_ms, decision.grant.limits.queue_ms);
+    openings_.open(
+        {.sender = ::sd_bus_message_get_sender(call),
+         .message = {.domain = domain,
+                     .kind = request->kind,
+                     .owner_uid = caller.uid,
+                     .label = std::move(request->label),
+                     .grant = narrowed(decision.grant, *request)},
+         .directories = std::move(request->directories),
+         .wait = std::chrono::milliseconds(longest),
+         .done = [this, caller, domain, kind = request->kind, held = MessageRef(call)](Result<StartedHost> host) {
+             if (host) return on_started(held, std::move(host));
+             const Error& error = host.error();
+             const bool signature = kind == PdKind::signed_user && error.kind == ErrorKind::denied;
+             refuse(held.get(), caller, domain, signature ? "SignedPdRefused" : error_word(error.kind), error);
+         }});
+    return 1;
 }
 
 // The session exists before its owner hears of it, and not without: a reply that cannot be made takes it back.
@@ -184,14 +135,8 @@ void Manager::on_started(const MessageRef& call, Result<StartedHost> host) {
     log::error("a session could not be handed out: " + errno_text(-sent));
     reply_error(call.get(), "InternalError", "the session could not be handed out: " + errno_text(-sent));
     // Its client's end closes with this function; the host ends by that at the latest.
-    if (const Status closed = parts_.registry.close(session); !closed) log::error(closed.error().text);
-}
-
-void Manager::forget(const std::string& name) {
-    for (auto next = openings_.begin(); next != openings_.end();) {
-        const auto entry = next++; // abandon() may erase it
-        if (entry->sender == name) entry->start->abandon("the client left the bus before its session was open");
-    }
+    if (const Status closed = parts_.registry.close(session, session.about.owner_uid); !closed)
+        log::error(closed.error().text);
 }
 
 int Manager::list_sessions(sd_bus_message* call, const Subject& caller) {
@@ -204,6 +149,21 @@ int Manager::list_sessions(sd_bus_message* call, const Subject& caller) {
             if (step >= 0)
                 step = ::sd_bus_message_append(reply, "(osus)", path_of(session).c_str(), domain.c_str(),
                                                session.about.owner_uid, state.c_str());
+        }
+        return step < 0 ? step : ::sd_bus_message_close_container(reply);
+    });
+}
+
+int Manager::list_queue(sd_bus_message* call, const Subject& caller) {
+    return reply_with(call, [&](sd_bus_message* reply) {
+        int step = ::sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "(sustu)");
+        for (const Openings::Place& place : openings_.places()) {
+            if (caller.uid != 0 && caller.uid != place.uid) continue;
+            const std::string domain(to_string(place.domain)), name = user_name(place.uid);
+            if (step >= 0)
+                step = ::sd_bus_message_append(reply, "(sustu)", domain.c_str(), place.uid, name.c_str(),
+                                               static_cast<std::uint64_t>(place.waited.count()),
+                                               static_cast<std::uint32_t>(place.position));
         }
         return step < 0 ? step : ::sd_bus_message_close_container(reply);
     });
@@ -228,19 +188,13 @@ int Manager::explain_access(sd_bus_message* call, const Subject& caller) {
         if (step < 0) return step;
         Dictionary details(reply);
         details.add("file", decision.file).add("line", decision.line).add("fix", decision.fix);
-        const Limits& limits = decision.grant.limits;
-        if (decision.allowed)
-            details.add("sessions", limits.sessions_per_uid)
-                .add("lanes", limits.lanes)
-                .add("memory", limits.mapped_bytes)
-                .add("buffers", limits.buffers)
-                .add("deadline-ms", limits.deadline_ms);
+        if (decision.allowed) add(details, decision.grant.limits);
         return details.close();
     });
 }
 
 int Manager::get_stats(sd_bus_message* call, const Subject&) {
-    parts_.registry.collect_totals([held = MessageRef(call)](const Totals& totals) {
+    parts_.registry.collect_totals([held = MessageRef(call), &quotas = parts_.quotas](const Totals& totals) {
         const Counters& sum = totals.counters;
         reply_with(held.get(), [&](sd_bus_message* reply) {
             return Dictionary(reply)
@@ -253,6 +207,14 @@ int Manager::get_stats(sd_bus_message* call, const Subject&) {
                 .add("files-served", sum.files_served)
                 .add("bytes-served", sum.bytes_served)
                 .add("files-missing", sum.files_missing)
+                .add("charged-sessions", quotas.sessions.total())
+                .add("charged-slots", quotas.slots.total())
+                .add("charged-lanes", quotas.lanes.total())
+                .add("charged-uid-lanes", quotas.uid_lanes.total())
+                .add("charged-bytes", quotas.uid_bytes.total())
+                .add("charged-fds", quotas.uid_fds.total())
+                .add("opening", quotas.opens.used(Quotas::all))
+                .add("queued", quotas.queued.used(Quotas::all))
                 .close();
         });
     });

@@ -5,13 +5,13 @@
 #pragma once
 
 #include "broker/bus_handles.hpp"
-#include "broker/host_start.hpp"
 #include "broker/identities.hpp"
 #include "broker/open_request.hpp"
+#include "broker/openings.hpp"
 #include "broker/registry.hpp"
+#include "broker/slow_replies.hpp"
 #include "policy/policy.hpp"
 
-#include <list>
 #include <memory>
 #include <string>
 
@@ -28,43 +28,42 @@ public:
         Registry& registry;
         std::string session_socket;
     };
-    explicit Manager(Parts parts) : parts_(std::move(parts)) {}
+    explicit Manager(Parts parts) :
+        parts_(std::move(parts)), slow_(parts_.loop),
+        openings_(parts_.loop, parts_.quotas, parts_.registry, parts_.session_socket) {}
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
 
     /// Once, before the loop runs.
     Status publish();
     /// The caller left the bus: what it was opening is given up.
-    void forget(const std::string& name);
+    void forget(const std::string& name) {
+        slow_.forget(name);
+        openings_.forget(name);
+    }
     [[nodiscard]] std::uint64_t policy_revision() const noexcept { return parts_.policy.revision(); }
 
 private:
-    struct Opening {
-        std::string sender;
-        std::unique_ptr<HostStart> start;
-    };
     template<int (Manager::*Handler)(sd_bus_message*, const Subject&)>
     static int handle(sd_bus_message* call, void* manager, sd_bus_error* error) noexcept;
 
     int open_session(sd_bus_message* call, const Subject& caller);
     int list_sessions(sd_bus_message* call, const Subject& caller);
+    int list_queue(sd_bus_message* call, const Subject& caller);
     int explain_access(sd_bus_message* call, const Subject& caller);
     int get_stats(sd_bus_message* call, const Subject& caller);
 
-    struct AllCharges {
-        SessionCharges session;
-        std::vector<Charge> open;
-    };
-    Result<AllCharges> charge(const Subject& caller, Domain domain, const Limits& granted, const Limits& limits);
-    /// From the domain's budget of contexts (contexts.hpp).
-    Result<Charge> take_lanes(Domain domain, std::uint32_t wanted);
     void on_started(const MessageRef& call, Result<StartedHost> host);
     int refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word, const Error& error);
-    [[nodiscard]] std::string busy_text(Domain domain, const std::string& text) const;
+    /// Counts and logs it.
+    void note_refusal(const Subject& caller, Domain domain, const Error& error);
 
+    static constexpr std::uint32_t logged_per_minute = 120;
     static const sd_bus_vtable table[];
     Parts parts_;
-    std::list<Opening> openings_;
+    SlowReplies slow_;
+    Openings openings_;
+    UidRate logged_; ///< refusals: a flood of requests must not become one of log lines
     Slot slot_;
 };
 

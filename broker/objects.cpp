@@ -119,6 +119,12 @@ Result<Charge> BusObjects::charge_question(sd_bus_message* call) {
     return std::move(*charge);
 }
 
+Status BusObjects::close(Session& session, sd_bus_message* call) {
+    const Subject* closer = caller(call);
+    if (closer == nullptr) return fail(ErrorKind::denied, "fastrpcd does not know who you are");
+    return registry_->close(session, closer->uid);
+}
+
 // Outside of any message it is the broker that looks, to make a signal.
 bool BusObjects::visible(const Session& session) const {
     sd_bus_message* message = ::sd_bus_get_current_message(bus_);

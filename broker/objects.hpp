@@ -10,6 +10,7 @@
 #pragma once
 
 #include "broker/bus_handles.hpp"
+#include "broker/charge.hpp"
 #include "broker/identities.hpp"
 #include "broker/registry.hpp"
 
@@ -47,7 +48,8 @@ public:
     [[nodiscard]] Session* session_at(std::string_view path) const;
     [[nodiscard]] std::vector<std::string> domain_paths() const;
     [[nodiscard]] std::vector<std::string> session_paths() const;
-    Status close(Session& session) { return registry_->close(session); }
+    /// Because the sender of `call` wants it.
+    Status close(Session& session, sd_bus_message* call);
     /// Who sent `call`; nullptr when the bus did not say.
     [[nodiscard]] const Subject* caller(sd_bus_message* call) const;
     /// For a question to a host that cannot be shared with other askers: one user's flood leaves room for the others.

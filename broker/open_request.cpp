@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <fmt/core.h>
+#include <fmt/format.h>
+#include <limits>
 #include <set>
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
@@ -40,11 +41,13 @@ Result<T> read_basic(sd_bus_message* call, std::string_view key, char type) {
     return value;
 }
 
-template<class T>
-Status read_number(sd_bus_message* call, std::string_view key, char type, T least, std::optional<T>& value) {
+template<class T, class Value>
+Status read_number(sd_bus_message* call, std::string_view key, char type, T least, Value& value,
+                   T most = std::numeric_limits<T>::max()) {
     const auto number = read_basic<T>(call, key, type);
     if (!number) return std::unexpected(number.error());
     if (*number < least) return invalid(fmt::format("option \"{}\" must be at least {}", key, least));
+    if (*number > most) return invalid(fmt::format("option \"{}\" must be at most {}", key, most));
     value = *number;
     return {};
 }
@@ -87,17 +90,17 @@ Status read_directories(sd_bus_message* call, std::vector<UniqueFd>& directories
     return {};
 }
 
+struct Option {
+    std::string_view key;
+    std::string_view type;
+};
+constexpr Option known_options[] = {{"directories", "ah"}, {"label", "s"},   {"deadline-ms", "u"}, {"lanes", "u"},
+                                    {"memory", "t"},       {"wait-ms", "u"}, {"priority", "u"},    {"stack", "u"}};
+
 Status read_option(sd_bus_message* call, std::string_view key, OpenRequest& request) {
-    struct Option {
-        std::string_view key;
-        std::string_view type;
-    };
-    static constexpr Option known[] = {
-        {"directories", "ah"}, {"label", "s"}, {"deadline-ms", "u"}, {"lanes", "u"}, {"memory", "t"}};
-    const auto* const option = std::ranges::find(known, key, &Option::key);
-    if (option == std::end(known))
-        return invalid(
-            fmt::format("unknown option \"{}\"; known are directories, label, deadline-ms, lanes, memory", key));
+    const auto* const option = std::ranges::find(known_options, key, &Option::key);
+    if (option == std::end(known_options))
+        return invalid(fmt::format("unknown option \"{}\"; known are {}", key, fmt::join(option_names(), ", ")));
     if (Status typed = check_type(call, key, option->type); !typed) return typed;
     Status read;
     if (key == "directories")
@@ -108,8 +111,14 @@ Status read_option(sd_bus_message* call, std::string_view key, OpenRequest& requ
         read = read_number(call, key, SD_BUS_TYPE_UINT32, 1U, request.deadline_ms);
     else if (key == "lanes")
         read = read_number(call, key, SD_BUS_TYPE_UINT32, 1U, request.lanes);
-    else
+    else if (key == "memory")
         read = read_number(call, key, SD_BUS_TYPE_UINT64, std::uint64_t{0}, request.memory);
+    else if (key == "wait-ms")
+        read = read_number(call, key, SD_BUS_TYPE_UINT32, 0U, request.wait_ms);
+    else if (key == "priority")
+        read = read_number(call, key, SD_BUS_TYPE_UINT32, 1U, request.priority, 255U);
+    else
+        read = read_number(call, key, SD_BUS_TYPE_UINT32, 1U, request.stack);
     if (!read) return read;
     if (::sd_bus_message_exit_container(call) < 0) return invalid(fmt::format("option \"{}\" is malformed", key));
     return {};
@@ -126,6 +135,12 @@ Result<Domain> parse_domain(std::string_view name) {
 Result<PdKind> parse_pd(std::string_view name) {
     if (const auto kind = pd_kind_from(name)) return *kind;
     return fail(ErrorKind::not_found, fmt::format("there is no PD \"{}\"; PDs are {}", name, list(all_pd_kinds)));
+}
+
+std::vector<std::string> option_names() {
+    std::vector<std::string> names;
+    for (const Option& option : known_options) names.emplace_back(option.key);
+    return names;
 }
 
 Result<OpenRequest> read_open_request(sd_bus_message* call) {
@@ -161,6 +176,10 @@ Grant narrowed(Grant grant, const OpenRequest& request) {
     limits.deadline_ms = std::min(limits.deadline_ms, request.deadline_ms.value_or(limits.deadline_ms));
     limits.lanes = std::min(limits.lanes, request.lanes.value_or(limits.lanes));
     limits.mapped_bytes = std::min(limits.mapped_bytes, request.memory.value_or(limits.mapped_bytes));
+    // A lower number is more urgent; 0 is the firmware's own choice, and all there is where the rule allows none.
+    if (request.priority && limits.best_priority != 0)
+        grant.thread_priority = std::max(*request.priority, limits.best_priority);
+    grant.thread_stack = std::min(request.stack.value_or(0), limits.stack_bytes);
     return grant;
 }
 

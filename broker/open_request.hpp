@@ -19,7 +19,7 @@ struct sd_bus_message;
 
 namespace fastrpc::broker {
 
-inline constexpr std::size_t max_directories = 8;
+inline constexpr std::size_t max_directories = max_session_directories;
 inline constexpr std::size_t max_label = 64;
 
 struct OpenRequest {
@@ -30,16 +30,22 @@ struct OpenRequest {
     std::optional<std::uint32_t> deadline_ms; ///< "deadline-ms" u
     std::optional<std::uint32_t> lanes;       ///< "lanes" u
     std::optional<std::uint64_t> memory;      ///< "memory" t, bytes
+    std::uint32_t wait_ms = 0;                ///< "wait-ms" u: for a DSP that is full; 0 = not at all
+    std::optional<std::uint32_t> priority;    ///< "priority" u, 1 (most urgent) .. 255
+    std::optional<std::uint32_t> stack;       ///< "stack" u, bytes
 };
 
 /// ErrorKind::no_domain and not_found list the names that there are.
 Result<Domain> parse_domain(std::string_view name);
 Result<PdKind> parse_pd(std::string_view name);
 
+/// What "Features" says: the names of all options.
+std::vector<std::string> option_names();
+
 /// Reads the whole body (ssa{sv}) of an OpenSession call.
 Result<OpenRequest> read_open_request(sd_bus_message* call);
 
-/// The smaller of grant and request, limit by limit.
+/// The smaller of grant and request, limit by limit; what DSP threads get is only ever asked for.
 Grant narrowed(Grant grant, const OpenRequest& request);
 
 } // namespace fastrpc::broker

@@ -102,6 +102,7 @@ Session& Registry::insert_session(std::unique_ptr<HostLink> link, Description ab
     session.link = std::move(link);
     lost_.is_back(session.about);
     learn(session.about);
+    memory_[session.about.domain].slots.seen(slots_used(session.about.domain));
     refresh(session.about.domain);
     observer_.session_added(session);
     return session;
@@ -119,9 +120,7 @@ Status Registry::adopt_session(std::unique_ptr<HostLink>& link, Description abou
         on_session(about.session_id, HostGone{{ErrorKind::lost, 0, "it has connected again"}});
     }
     if (Status answered = link->accept(); !answered) return answered;
-    const auto domain = static_cast<std::uint8_t>(about.domain);
-    SessionCharges charges{quotas_.sessions.record(Quotas::session_key(about.owner_uid, domain), 1),
-                           quotas_.lanes.record(domain, about.grant.limits.lanes)};
+    SessionCharges charges = record_session(quotas_, about.owner_uid, about.domain, about.grant.limits);
     insert_session(std::move(link), std::move(about), std::move(charges), {});
     return {};
 }
@@ -169,7 +168,9 @@ void Registry::on_session(std::uint64_t id, HostMessage message) {
         if (!was_lost && session.state() == "lost") observer_.session_lost(session, session.about.reason);
         return refresh(session.about.domain);
     }
-    if (!session.closing && session.state() != "lost") {
+    if (session.closing) {
+        if (!session.ending.empty()) observer_.session_lost(session, session.ending);
+    } else if (session.state() != "lost") {
         session.about.state = PdState::stopped;
         observer_.session_lost(session, end_reason(message));
     }
@@ -179,9 +180,18 @@ void Registry::on_session(std::uint64_t id, HostMessage message) {
 
 void Registry::remove_session(std::uint64_t id) {
     observer_.session_removed(sessions_.at(id));
-    const auto node = sessions_.extract(id); // its open questions are answered when it dies, below
-    add(totals_.counters, node.mapped().link->counters());
-    refresh(node.mapped().about.domain);
+    const Domain domain = sessions_.at(id).about.domain;
+    {
+        const auto node = sessions_.extract(id); // its open questions are answered when it dies, below
+        add(totals_.counters, node.mapped().link->counters());
+        refresh(domain);
+    }
+    tell_room(domain);
+}
+
+void Registry::tell_room(Domain domain) {
+    memory_[domain].slots.changed();
+    if (room_) room_(domain);
 }
 
 void Registry::on_pd(std::pair<Domain, PdKind> key, HostMessage message) {
@@ -201,6 +211,7 @@ void Registry::on_pd(std::pair<Domain, PdKind> key, HostMessage message) {
     }
     observer_.pd_changed(pd);
     refresh(key.first);
+    if (!pd.link) tell_room(key.first);
 }
 
 void Registry::stop_pd(ProtectionDomain& pd, const std::string& reason) {
@@ -215,9 +226,19 @@ void Registry::stop_pd(ProtectionDomain& pd, const std::string& reason) {
     pd.about.node.clear();
 }
 
-Status Registry::close(Session& session) {
-    if (Status sent = session.link->terminate(LostReason::terminated, "closed over D-Bus"); !sent) return sent;
+Status Registry::close(Session& session, std::uint32_t closer) {
+    const bool own = closer == session.about.owner_uid;
+    const std::string text = own ? "terminated by its owner over D-Bus"
+                                 : fmt::format("terminated by uid {} ({}) over D-Bus", closer, user_name(closer));
+    Status asked = end(session, LostReason::terminated, text);
+    if (asked && own) session.ending.clear(); // who closes knows
+    return asked;
+}
+
+Status Registry::end(Session& session, LostReason reason, const std::string& text) {
+    if (Status sent = session.link->terminate(reason, text); !sent) return sent;
     session.closing = true;
+    session.ending = text;
     observer_.session_changed(session);
     return {};
 }
@@ -226,6 +247,11 @@ Session* Registry::find_session(std::string_view key) {
     for (auto& [id, session] : sessions_)
         if (session.key == key) return &session;
     return nullptr;
+}
+
+Session* Registry::find_session(std::uint64_t id) {
+    const auto found = sessions_.find(id);
+    return found == sessions_.end() ? nullptr : &found->second;
 }
 
 ProtectionDomain* Registry::find_pd(Domain domain, PdKind kind) {

@@ -5,10 +5,11 @@
 // observer, which turns them into D-Bus signals.
 #pragma once
 
-#include "broker/charge.hpp"
 #include "broker/contexts.hpp"
 #include "broker/domain_entry.hpp"
 #include "broker/host_link.hpp"
+#include "broker/quotas.hpp"
+#include "broker/slots.hpp"
 #include "ipc/control.hpp"
 
 #include <functional>
@@ -27,6 +28,7 @@ struct Session {
     std::string owner_name;
     std::string owner_bus; ///< unique bus name that opened it; empty when fastrpcd was started later
     bool closing = false;
+    std::string ending; ///< while it is closing: why, for its owner; empty when that closed it itself
     std::uint64_t arrivals =
         0; ///< of its domain when its PD came to run: what it leaves inside the DSP dies with those
     std::unique_ptr<HostLink> link;
@@ -86,16 +88,28 @@ public:
     /// Ids of contexts of `domain` that only a restart of the DSP gives back.
     [[nodiscard]] std::uint32_t lost_contexts(Domain domain) const noexcept { return lost_.of(domain); }
 
-    /// Asks the session's host to end; the session goes when the host does.
-    Status close(Session& session);
-    /// The kernel said that all hardware sessions of `domain` are taken: now their number is known.
-    void note_full(Domain domain);
+    /// Asks the session's host to end, because `closer` wants it; the session goes when the host does.
+    Status close(Session& session, std::uint32_t closer);
+    /// The same for another reason, which its owner is told.
+    Status end(Session& session, LostReason reason, const std::string& text);
+
+    /// Who hears, after the fact, that something on a domain ended, or that its DSP is back.
+    void watch_room(std::function<void(Domain)> watcher) { room_ = std::move(watcher); }
+    /// The kernel said that all hardware sessions of `domain` are taken: now their number is known, for a while.
+    void note_full(Domain domain, Slots::Time now = std::chrono::steady_clock::now());
+    /// A session is tried on a DSP that was full.
+    void note_try(Domain domain, Slots::Time now) { memory_[domain].slots.tried(now); }
+    /// Forgets what was learned too long ago.
+    void note_time(Domain domain, Slots::Time now);
+    [[nodiscard]] Slots slots(Domain domain) const;
+    [[nodiscard]] Slots::Use slots_used(Domain domain) const;
     /// A request for a session that was turned down, for the totals.
     void count_refusal() noexcept { ++totals_.sessions_refused; }
     /// Calls back once, after every host answered or a second passed; a silent host counts as it did last.
     void collect_totals(std::function<void(const Totals&)> done);
 
     [[nodiscard]] Session* find_session(std::string_view key);
+    [[nodiscard]] Session* find_session(std::uint64_t id);
     [[nodiscard]] ProtectionDomain* find_pd(Domain domain, PdKind kind);
     [[nodiscard]] DomainEntry* find_domain(Domain domain);
     [[nodiscard]] const std::map<std::uint64_t, Session>& sessions() const noexcept { return sessions_; }
@@ -124,7 +138,7 @@ private:
         DeviceFacts facts;
         std::uint64_t generation = 0;
         std::uint64_t arrivals = 0; ///< of a first node; 0 while discovery has seen none
-        std::uint32_t sessions_max = 14;
+        Slots slots;
         std::uint64_t last_crash_us = 0;
         std::string last_crash_reason;
         std::string profile;
@@ -133,12 +147,14 @@ private:
     void learn(const Description& about);
     void note_crash(Domain domain, std::string reason);
     void refresh(Domain domain);
+    void tell_room(Domain domain);
     [[nodiscard]] DomainEntry look_at(Domain domain) const;
     [[nodiscard]] std::uint64_t arrivals(Domain domain) const;
     [[nodiscard]] std::vector<HostLink*> links() const;
 
     Quotas& quotas_;
     RegistryObserver& observer_;
+    std::function<void(Domain)> room_;
     Totals totals_; ///< of hosts that ended
     LostContexts lost_;
     std::map<Domain, Memory> memory_;

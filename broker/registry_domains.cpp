@@ -52,6 +52,7 @@ void Registry::set_devices(Domain domain, DeviceFacts facts) {
     if (arrived) {
         ++memory.generation;
         ++memory.arrivals;
+        memory.slots.forget();
         lost_.forget(domain);
     }
     if (left) {
@@ -63,6 +64,7 @@ void Registry::set_devices(Domain domain, DeviceFacts facts) {
     if (arrived && known)
         observer_.generation_changed(domains_.at(domain), before,
                                      before == 0 ? "the DSP's first node has come" : "the DSP is back with its nodes");
+    if (arrived) tell_room(domain);
 }
 
 void Registry::learn(const Description& about) {
@@ -78,12 +80,29 @@ void Registry::note_crash(Domain domain, std::string reason) {
     memory.last_crash_reason = std::move(reason);
 }
 
-void Registry::note_full(Domain domain) {
-    if (!domains_.contains(domain)) return;
-    const auto on_it = [&](const auto& entry) { return entry.second.about.domain == domain && entry.second.link; };
-    memory_[domain].sessions_max =
-        static_cast<std::uint32_t>(std::ranges::count_if(sessions_, on_it) + std::ranges::count_if(pds_, on_it));
-    refresh(domain);
+Slots Registry::slots(Domain domain) const {
+    const auto known = memory_.find(domain);
+    return known == memory_.end() ? Slots() : known->second.slots;
+}
+
+Slots::Use Registry::slots_used(Domain domain) const {
+    const auto of_domain = [&](const auto& entry) { return entry.first.first == domain; };
+    const auto attached = [&](const auto& entry) { return of_domain(entry) && entry.second.link; };
+    return {.sessions = static_cast<std::uint32_t>(quotas_.slots.used(Quotas::domain_key(domain))),
+            .attached = static_cast<std::uint32_t>(std::ranges::count_if(pds_, attached)),
+            .known = static_cast<std::uint32_t>(std::ranges::count_if(pds_, of_domain))};
+}
+
+void Registry::note_full(Domain domain, Slots::Time now) {
+    memory_[domain].slots.full(slots_used(domain), now);
+    if (domains_.contains(domain)) refresh(domain);
+}
+
+void Registry::note_time(Domain domain, Slots::Time now) {
+    Slots& slots = memory_[domain].slots;
+    if (!slots.stale(now)) return;
+    slots.forget();
+    if (domains_.contains(domain)) refresh(domain);
 }
 
 void Registry::note_losses(const HostMessage& message, const Description& about, const HostLink& link,
@@ -103,7 +122,7 @@ DomainEntry Registry::look_at(Domain domain) const {
                       .backend = memory.facts.backend,
                       .profile = memory.profile,
                       .nodes = memory.facts.nodes,
-                      .sessions_max = memory.sessions_max,
+                      .sessions_max = memory.slots.max(),
                       .contexts_lost = lost_.of(domain),
                       .last_crash_us = memory.last_crash_us,
                       .last_crash_reason = memory.last_crash_reason,

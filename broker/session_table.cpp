@@ -1,9 +1,7 @@
 // org.fastrpc1.Session. Objects are only found by their owner and root (BusObjects::session_at), so a method that is
 // reached at all is allowed.
+#include "broker/limit_list.hpp"
 #include "broker/object_tables.hpp"
-
-#include <array>
-#include <utility>
 
 namespace fastrpc::broker {
 namespace {
@@ -20,14 +18,10 @@ int get_domain(sd_bus*, const char*, const char*, const char*, sd_bus_message* r
 int get_limits(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, void* data,
                sd_bus_error*) noexcept {
     const Limits& limits = static_cast<Session*>(data)->about.grant.limits;
-    const std::array<std::pair<const char*, std::uint64_t>, 5> all{{{"sessions", limits.sessions_per_uid},
-                                                                    {"lanes", limits.lanes},
-                                                                    {"memory", limits.mapped_bytes},
-                                                                    {"buffers", limits.buffers},
-                                                                    {"deadline-ms", limits.deadline_ms}}};
     int step = ::sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "{st}");
-    for (const auto& [key, value] : all)
-        if (step >= 0) step = ::sd_bus_message_append(reply, "{st}", key, value);
+    each_limit(limits, [&](const char* name, std::uint64_t value) {
+        if (step >= 0) step = ::sd_bus_message_append(reply, "{st}", name, value);
+    });
     return step < 0 ? step : ::sd_bus_message_close_container(reply);
 }
 
@@ -40,7 +34,7 @@ int get_files(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
 }
 
 int close_session(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
-    if (const Status asked = objects_of(call).close(*static_cast<Session*>(data)); !asked)
+    if (const Status asked = objects_of(call).close(*static_cast<Session*>(data), call); !asked)
         return reply_error(call, asked.error());
     return ::sd_bus_reply_method_return(call, nullptr);
 }

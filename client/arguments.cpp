@@ -1,41 +1,67 @@
 #include "client/arguments.hpp"
 
 #include "client/handles.hpp"
-#include "ipc/lane.hpp"
 
 #include <fmt/core.h>
 
 namespace fastrpc::core {
+namespace {
+
+Status check_in_buffer(const Session& session, const fastrpc_arg& arg, std::size_t number) {
+    if (arg.buffer->core.get() != &session)
+        return fail(ErrorKind::invalid, fmt::format("argument {}: its buffer belongs to another session", number));
+    if (arg.offset > arg.buffer->size || arg.size > arg.buffer->size - arg.offset)
+        return fail(ErrorKind::invalid, fmt::format("argument {}: {} bytes from {} leave its buffer of {} bytes",
+                                                    number, arg.size, arg.offset, arg.buffer->size));
+    return {};
+}
+
+} // namespace
 
 Result<InlineBytes> check_arguments(const Session& session, Scalars scalars, std::span<const fastrpc_arg> args) {
-    if (scalars.in_handles() + scalars.out_handles() != 0)
-        return fail(ErrorKind::invalid, "the scalars of the call count handles, which can't be passed");
-    if (args.size() != scalars.buffers())
+    if (args.size() != scalars.arguments())
         return fail(ErrorKind::invalid,
-                    fmt::format("the scalars say {} arguments and the call has {}", scalars.buffers(), args.size()));
+                    fmt::format("the scalars say {} arguments and the call has {}", scalars.arguments(), args.size()));
     InlineBytes bytes;
     for (std::size_t i = 0; i < args.size(); ++i) {
         const fastrpc_arg& arg = args[i];
+        if (arg.size > max_argument)
+            return fail(ErrorKind::invalid,
+                        fmt::format("argument {}: {} bytes, a DSP takes at most {}", i, arg.size, max_argument));
         if (arg.buffer != nullptr) {
-            if (arg.buffer->core.get() != &session)
-                return fail(ErrorKind::invalid, fmt::format("argument {}: its buffer belongs to another session", i));
-            if (arg.offset > arg.buffer->size || arg.size > arg.buffer->size - arg.offset)
+            if (auto checked = check_in_buffer(session, arg, i); !checked) return std::unexpected(checked.error());
+            if (i >= scalars.buffers() && std::uint64_t{arg.offset} >> 32 != 0)
                 return fail(ErrorKind::invalid,
-                            fmt::format("argument {}: {} bytes from {} leave its buffer of {} bytes", i, arg.size,
-                                        arg.offset, arg.buffer->size));
+                            fmt::format("argument {}: a handle starts below 4 GiB, not at {}", i, arg.offset));
             continue;
         }
+        if (i >= scalars.buffers())
+            return fail(ErrorKind::invalid, fmt::format("argument {} is a handle, and has no buffer", i));
         if (arg.data == nullptr && arg.size != 0)
             return fail(ErrorKind::invalid, fmt::format("argument {}: {} bytes at NULL", i, arg.size));
-        std::size_t& total = i < scalars.in_buffers() ? bytes.in : bytes.out;
-        // Compared first, because padding a size near SIZE_MAX would wrap.
-        if (arg.size > max_inline || (total += padded(arg.size)) > max_inline)
-            return fail(ErrorKind::invalid,
-                        fmt::format("argument {}: {} bytes are too many: a call carries at most {} bytes of {} itself; "
-                                    "put large arguments in a buffer (fastrpc_buffer_alloc) and pass that",
-                                    i, arg.size, max_inline, i < scalars.in_buffers() ? "inputs" : "outputs"));
+        (i < scalars.in_buffers() ? bytes.in : bytes.out) += padded(arg.size);
     }
     return bytes;
+}
+
+MovedArguments choose_moved(Scalars scalars, std::span<const fastrpc_arg> args, InlineBytes bytes) {
+    MovedArguments moved;
+    const auto choose = [&](std::size_t first, std::size_t last, std::uint64_t& left) {
+        while (left > max_inline) {
+            std::size_t largest = last;
+            for (std::size_t i = first; i < last; ++i)
+                if (args[i].buffer == nullptr && !moved.chosen[i] &&
+                    (largest == last || args[i].size > args[largest].size))
+                    largest = i;
+            moved.chosen.set(largest);
+            moved.bytes += arena_share(args[largest].size);
+            left -= padded(args[largest].size);
+        }
+    };
+    moved.left = bytes;
+    choose(0, scalars.in_buffers(), moved.left.in);
+    choose(scalars.in_buffers(), scalars.buffers(), moved.left.out);
+    return moved;
 }
 
 } // namespace fastrpc::core

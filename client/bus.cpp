@@ -17,8 +17,8 @@
 namespace fastrpc::core {
 namespace {
 
-// A host may wait in the queue, and then up to 10 s in the kernel.
-constexpr std::uint64_t patience_us = 60'000'000;
+// Beside the wait for a DSP: a host may wait to be started, and then up to 10 s in the kernel.
+constexpr std::uint64_t patience_ms = 60'000;
 constexpr const char* service = "org.fastrpc1";
 
 template<class T, T* (*Unref)(T*)>
@@ -109,6 +109,9 @@ int append_options(sd_bus_message* call, const fastrpc_open_options& options, co
     if (options.deadline_ms != 0) add("deadline-ms", "u", options.deadline_ms);
     if (options.lanes != 0) add("lanes", "u", options.lanes);
     if (options.memory != 0) add("memory", "t", options.memory);
+    if (options.wait_ms != 0) add("wait-ms", "u", options.wait_ms);
+    if (options.priority != 0) add("priority", "u", options.priority);
+    if (options.stack != 0) add("stack", "u", options.stack);
     return result < 0 ? result : sd_bus_message_close_container(call);
 }
 
@@ -189,7 +192,7 @@ std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options) 
                           errno_text(-result));
     BusError error;
     sd_bus_message* raw_reply = nullptr;
-    result = sd_bus_call(bus->get(), call.get(), patience_us, &error.raw, &raw_reply);
+    result = sd_bus_call(bus->get(), call.get(), (patience_ms + options.wait_ms) * 1000, &error.raw, &raw_reply);
     const Message reply(raw_reply);
     if (result < 0) return std::unexpected(refusal(error.raw, result));
     auto opened = read_reply(reply.get());

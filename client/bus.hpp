@@ -15,7 +15,8 @@ struct Opened {
     SessionInfo info;
 };
 
-/// Asks org.fastrpc1 for a session over a connection of its own, which is closed again. Blocks, at most 60 s.
+/// Asks org.fastrpc1 for a session over a connection of its own, which is closed again. Blocks, at most
+/// wait_ms + 60 s.
 std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options);
 
 } // namespace fastrpc::core

@@ -1,6 +1,6 @@
 // What the opaque types of the C API hold.
 //
-// A module and a buffer share the session, so that they stay valid when it closes first.
+// All but the session share it, so that they stay valid when it closes first.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -13,7 +13,9 @@
 
 namespace fastrpc::core {
 class Session;
-}
+class Job;
+class Service;
+} // namespace fastrpc::core
 
 struct fastrpc_session {
     std::shared_ptr<fastrpc::core::Session> core;
@@ -31,4 +33,14 @@ struct fastrpc_buffer {
     std::size_t size = 0;
     void* data = nullptr; ///< mapping of `size` bytes of `fd`
     fastrpc::UniqueFd fd;
+    bool needs_sync = false; ///< the CPU's caches (buffer_needs_sync)
+};
+
+struct fastrpc_job {
+    std::shared_ptr<fastrpc::core::Job> job;
+};
+
+struct fastrpc_service {
+    std::shared_ptr<fastrpc::core::Session> core;
+    std::shared_ptr<fastrpc::core::Service> service;
 };

@@ -40,7 +40,8 @@ std::span<const iovec> Lane::gather(std::uint32_t handle, Scalars scalars, std::
     std::size_t count = 1;
     for (std::size_t i = 0; i < args.size(); ++i) {
         const fastrpc_arg& arg = args[i];
-        if (arg.buffer != nullptr && arg.size != 0) {
+        // A handle stands for its buffer, also without a byte of it.
+        if (arg.buffer != nullptr && (arg.size != 0 || i >= scalars.buffers())) {
             head_->descriptors[i] = {arg.buffer->id, 0, arg.offset, arg.size};
             continue;
         }
@@ -76,7 +77,7 @@ Result<Frame> Lane::receive_reply(LaneOp op) {
 // Copies the inline outputs; their sum was checked.
 void Lane::deliver(std::span<const std::byte> data, Scalars scalars, std::span<const fastrpc_arg> args) {
     std::size_t at = 0;
-    for (const fastrpc_arg& arg : args.subspan(scalars.in_buffers())) {
+    for (const fastrpc_arg& arg : args.subspan(scalars.in_buffers(), scalars.out_buffers())) {
         if (arg.buffer != nullptr || arg.size == 0) continue;
         std::memcpy(arg.data, data.data() + at, arg.size);
         at += padded(arg.size);
@@ -104,10 +105,15 @@ Result<InvokeReply> Lane::invoke(std::uint32_t handle, Scalars scalars, std::spa
     return reply;
 }
 
-Result<ModuleAnswer> Lane::ask(LaneOp op, std::span<const std::byte> payload) {
+// A request that is no call, and its reply.
+Result<Frame> Lane::exchange(LaneOp op, std::span<const std::byte> payload) {
     const iovec whole = piece(payload.data(), payload.size());
     if (Status sent = send(op, {&whole, 1}); !sent) return std::unexpected(std::move(sent.error()));
-    auto frame = receive_reply(op);
+    return receive_reply(op);
+}
+
+Result<ModuleAnswer> Lane::ask(LaneOp op, std::span<const std::byte> payload) {
+    auto frame = exchange(op, payload);
     if (!frame) return std::unexpected(std::move(frame.error()));
     ModuleAnswer answer;
     if (frame->payload.size() < sizeof answer.reply) return broken("its answer about a module is too short");
@@ -127,6 +133,24 @@ Result<ModuleAnswer> Lane::open_module(std::string_view uri) {
 Result<ModuleAnswer> Lane::close_module(std::uint32_t handle) {
     const ModuleHandle request{handle, 0};
     return ask(LaneOp::close_module, std::as_bytes(std::span(&request, 1)));
+}
+
+Result<MapReply> Lane::ask_map(LaneOp op, std::span<const std::byte> payload) {
+    auto frame = exchange(op, payload);
+    if (!frame) return std::unexpected(std::move(frame.error()));
+    MapReply reply{};
+    if (frame->payload.size() != sizeof reply) return broken("its answer about a mapping has a wrong size");
+    std::memcpy(&reply, frame->payload.data(), sizeof reply);
+    return reply;
+}
+
+Result<MapReply> Lane::map_buffer(const MapRequest& request) {
+    return ask_map(LaneOp::map_buffer, std::as_bytes(std::span(&request, 1)));
+}
+
+Result<MapReply> Lane::unmap_buffer(std::uint32_t id) {
+    const BufferId request{id, 0};
+    return ask_map(LaneOp::unmap_buffer, std::as_bytes(std::span(&request, 1)));
 }
 
 } // namespace fastrpc::core

@@ -39,6 +39,8 @@ public:
                                InlineBytes bytes);
     Result<ModuleAnswer> open_module(std::string_view uri);
     Result<ModuleAnswer> close_module(std::uint32_t handle);
+    Result<MapReply> map_buffer(const MapRequest& request);
+    Result<MapReply> unmap_buffer(std::uint32_t id);
     [[nodiscard]] bool dead() const noexcept { return dead_; }
 
     /// Ends a call in flight with ErrorKind::lost; from any thread.
@@ -61,6 +63,8 @@ private:
     Status send(LaneOp op, std::span<const iovec> pieces);
     static void deliver(std::span<const std::byte> data, Scalars scalars, std::span<const fastrpc_arg> args);
     Result<Frame> receive_reply(LaneOp op);
+    Result<Frame> exchange(LaneOp op, std::span<const std::byte> payload);
+    Result<MapReply> ask_map(LaneOp op, std::span<const std::byte> payload);
     Result<ModuleAnswer> ask(LaneOp op, std::span<const std::byte> payload);
     std::unexpected<Error> broken(std::string text);
 

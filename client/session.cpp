@@ -2,6 +2,7 @@
 
 #include "ipc/shared_lane.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -42,7 +43,15 @@ Session::Session(UniqueFd socket, SessionInfo info) :
     socket_(std::move(socket)),
     info_(std::move(info)), grant_{info_.rule.c_str(), info_.file.c_str(), info_.line,       info_.lanes,
                                    info_.memory,       info_.buffers,      info_.deadline_ms},
-    owner_(::getpid()), shared_lanes_(wants_shared_lanes()), pool_(info_.lanes, [this] { return open_lane(); }) {}
+    owner_(::getpid()), shared_lanes_(wants_shared_lanes()), pool_(info_.lanes, [this] { return open_lane(); }),
+    parts_(std::make_unique<Parts>(*this, info_)) {}
+
+Session::~Session() {
+    if (forked())
+        (void)parts_.release();
+    else
+        finish();
+}
 
 bool Session::forked() const noexcept {
     return ::getpid() != owner_;
@@ -51,14 +60,43 @@ bool Session::forked() const noexcept {
 // Whatever ended it, for every later call the session is lost.
 Error Session::lose(Error reason) {
     reason.kind = ErrorKind::lost;
+    int none = -1;
+    reason_.compare_exchange_strong(none, static_cast<int>(LostReason::unknown));
     pool_.end(std::move(reason));
     ::shutdown(socket_.get(), SHUT_RDWR);
+    end_parts();
     return *pool_.ended();
+}
+
+void Session::end_parts() noexcept {
+    parts_->events.end();
+    const std::lock_guard lock(parts_->mutex);
+    parts_->ended = true;
+    for (const auto& service : parts_->services) service->end();
 }
 
 void Session::close() {
     if (forked()) return; // shutdown would reach the parent's session
     lose({ErrorKind::lost, 0, "the session was closed by this program"});
+}
+
+void Session::finish() {
+    // Also after a close() that had no memory for its reason: without this socket the host ends all others.
+    ::shutdown(socket_.get(), SHUT_RDWR);
+    end_parts();
+    parts_->jobs.finish();
+    std::vector<std::shared_ptr<Service>> services;
+    {
+        const std::lock_guard lock(parts_->mutex);
+        services.swap(parts_->services);
+    }
+    for (const auto& service : services) service->finish();
+}
+
+bool Session::on_own_thread() {
+    if (parts_->jobs.calling_back()) return true;
+    const std::lock_guard lock(parts_->mutex);
+    return std::ranges::any_of(parts_->services, [](const auto& service) { return service->serving(); });
 }
 
 // A frame that is a reply; the lost event, the end of the connection and anything malformed end the session.
@@ -77,6 +115,9 @@ Result<Frame> Session::receive() {
         return std::unexpected(lose(
             {ErrorKind::protocol, 0, fmt::format("the host sent an event {} that does not exist", header.opcode)}));
     std::memcpy(&event, frame->payload.data(), sizeof event);
+    int none = -1;
+    if (event.reason <= static_cast<std::uint32_t>(last_lost_reason))
+        reason_.compare_exchange_strong(none, static_cast<int>(event.reason));
     return std::unexpected(lose({ErrorKind::lost, 0, lost_text(event.kind, frame->payload.subspan(sizeof event))}));
 }
 
@@ -127,7 +168,8 @@ Result<NewBuffer> Session::buffer_reply(Result<Frame> reply, std::uint64_t size)
     if (!reply) return std::unexpected(std::move(reply.error()));
     BufferReply answer{};
     std::memcpy(&answer, reply->payload.data(), sizeof answer);
-    NewBuffer buffer{answer.id, answer.size, reply->fds.empty() ? UniqueFd() : std::move(reply->fds.front())};
+    NewBuffer buffer{answer.id, answer.size, (answer.flags & buffer_needs_sync) != 0,
+                     reply->fds.empty() ? UniqueFd() : std::move(reply->fds.front())};
     if (buffer.id == 0 || buffer.size < size)
         return std::unexpected(lose(
             {ErrorKind::protocol, 0,
@@ -167,6 +209,42 @@ Result<Counters> Session::usage() {
     auto counters = decode<Counters>(reply->payload);
     if (!counters) return std::unexpected(lose(std::move(counters.error())));
     return counters;
+}
+
+Result<UniqueFd> Session::open_events() {
+    const std::lock_guard lock(control_);
+    if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+    auto reply = request(SessionOp::open_events, {}, {}, 0, 1);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    return std::move(reply->fds.front());
+}
+
+Result<std::shared_ptr<Service>> Session::serve(std::string_view name, fastrpc_handler handler, void* context) {
+    const std::string with_nul(name);
+    UniqueFd socket;
+    {
+        const std::lock_guard lock(control_);
+        if (auto reason = pool_.ended()) return std::unexpected(std::move(*reason));
+        auto reply = request(SessionOp::serve_interface,
+                             std::as_bytes(std::span(with_nul.c_str(), with_nul.size() + 1)), {}, 0, 1);
+        if (!reply) return std::unexpected(std::move(reply.error()));
+        socket = std::move(reply->fds.front());
+    }
+    auto service = std::make_shared<Service>(std::move(socket), handler, context);
+    const std::lock_guard lock(parts_->mutex);
+    // Known before it serves: its handler may ask whose thread it is on.
+    parts_->services.push_back(service);
+    if (auto started = service->start(); !started) {
+        parts_->services.pop_back();
+        return std::unexpected(std::move(started.error()));
+    }
+    if (parts_->ended) service->end();
+    return service;
+}
+
+void Session::forget(const std::shared_ptr<Service>& service) {
+    const std::lock_guard lock(parts_->mutex);
+    std::erase(parts_->services, service);
 }
 
 std::optional<Error> Session::lost_within(int milliseconds) {

@@ -67,6 +67,17 @@ json session_entry(BusClient& client, const std::string& path, const json& from)
             {"usage", usage(client, path, "Session")}};
 }
 
+json queue_of(const json& requests) {
+    json queue = json::array();
+    for (const json& request : requests)
+        queue.push_back({{"domain", request.at(0)},
+                         {"uid", request.at(1)},
+                         {"user", request.at(2)},
+                         {"waited-ms", request.at(3)},
+                         {"position", request.at(4)}});
+    return queue;
+}
+
 json domains_of(const json& objects) {
     json domains = json::array();
     for (const auto& [path, interfaces] : objects.items())
@@ -132,6 +143,9 @@ Result<json> query_list(BusClient& client) {
         if (interfaces.contains(prefix + "Session"))
             list["sessions"].push_back(session_entry(client, path, interfaces[prefix + "Session"]));
     }
+    const auto queue = client.call(root, prefix + "Manager", "ListQueue");
+    if (!queue) return queue;
+    list["queue"] = queue->empty() ? json::array() : queue_of(queue->at(0));
     auto totals = client.call(root, prefix + "Manager", "GetStats");
     if (!totals) return totals;
     list["totals"] = totals->empty() ? json::object() : totals->at(0);

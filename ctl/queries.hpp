@@ -7,9 +7,12 @@
 //                    "opened-usec", "unit", "files-served", "bytes-served", "files-missing", "last-missing", "usage"}],
 //           "sessions": [{"id", "domain", "pd", "state", "uid", "owner", "label", "opened-usec", "pid", "rule",
 //                         "generation", "limits": {}, "usage"}],
+//           "queue": [{"domain", "uid", "user", "waited-ms", "position"}], who waits for a DSP,
 //           "totals": {"sessions-opened", "sessions-refused", "calls", "failed-calls", "bytes", "reverse-calls",
-//                      "files-served", "bytes-served", "files-missing"}}
-//          Only the caller's own sessions, or all of them for root. "usage" is null when the host did not answer, else
+//                      "files-served", "bytes-served", "files-missing", "charged-sessions", "charged-slots",
+//                      "charged-lanes", "charged-uid-lanes", "charged-bytes", "charged-fds", "opening", "queued"}}
+//          Only the caller's own sessions and waits, or all of them for root. "usage" is null when the host did not
+//          answer, else
 //          {"calls", "failed-calls", "bytes", "reverse-calls", "files-served", "bytes-served", "files-missing",
 //           "last-missing", "lanes", "buffers", "mapped-bytes", "p50-us", "p99-us", "in-flight"}
 // status   {"running": true, "version", "state", "policy-revision", "features": [], "domains": [as above]}

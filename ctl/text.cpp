@@ -67,6 +67,8 @@ std::string list_text(const json& list) {
                            {"domain", "pd", "state", "generation", "restarts", "pid", "node"}, "no static PD");
     text += '\n' + section(list["sessions"], {"SESSION", "DOMAIN", "PD", "STATE", "OWNER", "PID", "RULE", "LABEL"},
                            {"id", "domain", "pd", "state", "owner", "pid", "rule", "label"}, "no session");
+    text += '\n' + section(list["queue"], {"DOMAIN", "POSITION", "USER", "WAITED (ms)"},
+                           {"domain", "position", "user", "waited-ms"}, "nobody waits for a DSP");
     text += '\n';
     for (const json& pd : list["pds"])
         text += fmt::format("{} {}: {}\n", word(pd["domain"]), word(pd["pd"]), figures(pd["usage"]));

@@ -86,7 +86,31 @@ Status send_error(int socket, const FrameHeader& request, const Error& error) {
     return send_frame(socket, header, std::as_bytes(std::span(error.text)));
 }
 
-Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds) {
+namespace {
+
+/// Checks a datagram of `size` bytes and makes the frame's header and payload of it.
+Status check_frame(Frame& frame, std::span<std::byte> storage, std::size_t size, int flags, std::size_t max_fds,
+                   Leftovers* leftovers) {
+    if ((flags & MSG_TRUNC) != 0 || size < sizeof(FrameHeader))
+        return malformed(fmt::format("a frame of {} bytes is truncated or too long", size));
+    std::memcpy(&frame.header, storage.data(), sizeof frame.header);
+    const FrameHeader& header = frame.header;
+    if ((flags & MSG_CTRUNC) != 0) { // surplus fds, or ours are used up
+        if (leftovers == nullptr || header.fds > max_fds || frame.fds.size() >= header.fds)
+            return malformed(fmt::format("a frame of {} bytes is truncated or too long", size));
+        leftovers->no_numbers = true;
+    }
+    // Fds that found no number are counted as if they had come.
+    const bool lost = leftovers != nullptr && leftovers->no_numbers;
+    const std::size_t fds = lost ? header.fds : frame.fds.size();
+    if (Status checked = check_header(header, size - sizeof(FrameHeader), fds, max_fds); !checked) return checked;
+    frame.payload = storage.subspan(sizeof(FrameHeader), header.payload);
+    return {};
+}
+
+} // namespace
+
+Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds, Leftovers* leftovers) {
     iovec part{storage.data(), storage.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -104,14 +128,10 @@ Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_
     Frame frame;
     if (max_fds > 0) frame.fds = take_fds(message);
     if (got == 0) return fail(ErrorKind::lost, "the peer closed the connection");
-    const auto size = static_cast<std::size_t>(got);
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || size < sizeof(FrameHeader))
-        return malformed(fmt::format("a frame of {} bytes is truncated or too long", size));
-    std::memcpy(&frame.header, storage.data(), sizeof frame.header);
-    if (Status checked = check_header(frame.header, size - sizeof(FrameHeader), frame.fds.size(), max_fds); !checked)
-        return std::unexpected(std::move(checked.error()));
-    frame.payload = storage.subspan(sizeof(FrameHeader), frame.header.payload);
-    return frame;
+    Status checked = check_frame(frame, storage, static_cast<std::size_t>(got), message.msg_flags, max_fds, leftovers);
+    if (checked) return frame;
+    if (leftovers != nullptr) leftovers->fds = std::move(frame.fds);
+    return std::unexpected(std::move(checked.error()));
 }
 
 Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds) {

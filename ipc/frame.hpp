@@ -63,10 +63,20 @@ Status send_frame(int socket, FrameHeader header, std::span<const std::byte> pay
 /// Answers `request` with an error and its text.
 Status send_error(int socket, const FrameHeader& request, const Error& error);
 
+/// What receive_frame() could not put into a frame, for receivers that survive it.
+struct Leftovers {
+    /// Of a malformed frame. To close a file may wait for whoever serves it, which is not everybody's to do.
+    std::vector<UniqueFd> fds;
+    /// The frame is as its header says, but for fds that the process has no numbers for: they are lost.
+    bool no_numbers = false;
+};
+
 /// Receives one frame into `storage` (header included) and checks everything of the table above.
 /// ErrorKind::lost at end of file; ErrorKind::protocol on a malformed frame; ErrorKind::system with os_error else.
 /// Fds are accepted up to `max_fds`, close-on-exec; any more is a protocol error, and none is leaked.
-Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds);
+/// With `leftovers`, fds of a malformed frame go there, and a frame whose fds found no number is no malformed one.
+Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds,
+                            Leftovers* leftovers = nullptr);
 
 /// What receive_frame() checks of a header, `payload` bytes and `fds` having come with it. ErrorKind::protocol.
 Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds);

@@ -29,6 +29,16 @@ struct Limits {
     friend bool operator==(const Limits&, const Limits&) = default;
 };
 
+/// Directories that a client may bring.
+inline constexpr std::uint32_t max_session_directories = 8;
+/// Beside buffers, lanes and directories: a host's node, sockets, watches and the files that its DSP has open.
+inline constexpr std::uint32_t host_fds = 64;
+
+/// Fds that the host of one session may come to hold.
+constexpr std::uint32_t session_fds(const Limits& limits) noexcept {
+    return limits.buffers + limits.lanes + max_session_directories + host_fds;
+}
+
 struct Grant {
     std::string rule;             ///< name of the rule that allowed it
     std::string file;             ///< where the rule stands

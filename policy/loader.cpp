@@ -238,6 +238,22 @@ private:
             if (!number) return std::unexpected(number.error());
             limit.set(rule.limits, static_cast<std::uint64_t>(*number));
         }
+        Limits& limits = rule.limits;
+        const Status lanes = fit_sum(member.value, "lanes_per_uid", limits.lanes_per_uid, limits.lanes);
+        const Status bytes =
+            fit_sum(member.value, "mapped_bytes_per_uid", limits.mapped_bytes_per_uid, limits.mapped_bytes);
+        const Status fds = fit_sum(member.value, "fds_per_uid", limits.fds_per_uid, session_fds(limits));
+        return !lanes ? lanes : !bytes ? bytes : fds;
+    }
+
+    // A sum over a uid's sessions must hold one session: given, it is refused when it does not; left out, it is raised.
+    template<class T>
+    Status fit_sum(const JsonValue& limits, std::string_view name, T& sum, T one_session) const {
+        if (sum >= one_session) return {};
+        if (const JsonMember* given = limits.find(name))
+            return at(given->value.place, fmt::format("\"{}\" is {}, and one session of this rule takes {} already",
+                                                      name, sum, one_session));
+        sum = one_session;
         return {};
     }
 

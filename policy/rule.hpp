@@ -51,9 +51,19 @@ struct Set {
     }
 };
 
-/// What an allowing rule gives when it says nothing about a limit: enough for a small program, never more.
-inline constexpr Limits default_limits{
-    .sessions_per_uid = 1, .lanes = 4, .mapped_bytes = 16U << 20, .buffers = 16, .deadline_ms = 10000};
+/// What an allowing rule gives when it says nothing about a limit: enough for a small program, never more. A sum per
+/// uid that is left out holds at least one session of the rule.
+inline constexpr Limits default_limits{.sessions_per_uid = 1,
+                                       .lanes = 4,
+                                       .mapped_bytes = 16U << 20,
+                                       .buffers = 16,
+                                       .deadline_ms = 10000,
+                                       .lanes_per_uid = 64,
+                                       .mapped_bytes_per_uid = 1U << 30,
+                                       .fds_per_uid = 4096,
+                                       .queued_per_uid = 8,
+                                       .opens_per_minute = 600,
+                                       .queue_ms = 30000};
 
 inline constexpr int least_priority = -1000;
 inline constexpr int most_priority = 1000;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 
 namespace fastrpc::policy {
 
@@ -40,13 +41,26 @@ struct LimitName {
     std::uint64_t most;
     void (*set)(Limits&, std::uint64_t);
 };
-inline constexpr std::array<LimitName, 5> limit_names{{
-    {"sessions_per_uid", 1, 64,
-     [](Limits& to, std::uint64_t n) { to.sessions_per_uid = static_cast<std::uint32_t>(n); }},
-    {"lanes", 1, 255, [](Limits& to, std::uint64_t n) { to.lanes = static_cast<std::uint32_t>(n); }},
-    {"mapped_bytes", 0, 1ULL << 36, [](Limits& to, std::uint64_t n) { to.mapped_bytes = n; }},
-    {"buffers", 0, 65536, [](Limits& to, std::uint64_t n) { to.buffers = static_cast<std::uint32_t>(n); }},
-    {"deadline_ms", 1, 86400000, [](Limits& to, std::uint64_t n) { to.deadline_ms = static_cast<std::uint32_t>(n); }},
+template<auto Member>
+void set_limit(Limits& to, std::uint64_t number) {
+    auto& value = to.*Member;
+    value = static_cast<std::remove_reference_t<decltype(value)>>(number);
+}
+inline constexpr std::array<LimitName, 14> limit_names{{
+    {"sessions_per_uid", 1, 64, set_limit<&Limits::sessions_per_uid>},
+    {"lanes", 1, 255, set_limit<&Limits::lanes>},
+    {"mapped_bytes", 0, 1ULL << 36, set_limit<&Limits::mapped_bytes>},
+    {"buffers", 0, 65536, set_limit<&Limits::buffers>},
+    {"deadline_ms", 1, 86400000, set_limit<&Limits::deadline_ms>},
+    {"lanes_per_uid", 1, 1785, set_limit<&Limits::lanes_per_uid>}, // 255 on each of 7 domains
+    {"mapped_bytes_per_uid", 0, 1ULL << 40, set_limit<&Limits::mapped_bytes_per_uid>},
+    {"fds_per_uid", 1, 1U << 20, set_limit<&Limits::fds_per_uid>},
+    {"queued_per_uid", 0, 64, set_limit<&Limits::queued_per_uid>},
+    {"opens_per_minute", 1, 1000000, set_limit<&Limits::opens_per_minute>},
+    {"queue_ms", 0, 86400000, set_limit<&Limits::queue_ms>},
+    {"reclaim_idle_ms", 0, 86400000, set_limit<&Limits::reclaim_idle_ms>},
+    {"best_priority", 0, 255, set_limit<&Limits::best_priority>},
+    {"stack_bytes", 0, 16U << 20, set_limit<&Limits::stack_bytes>},
 }};
 
 } // namespace fastrpc::policy

@@ -4,8 +4,8 @@
  * of the DSP's own modules; only the argument is as wide as the machine's pointers.
  *   method 0 open:  in {u32 length of the URI with its NUL}, in {URI}, out handle -> args[2].handle
  *   method 1 close: in handle args[0].handle
- *   other methods:  input buffers, then output buffers, as the scalars count them
- * Buffers are the caller's own shared memory, not copies.
+ *   other methods:  input buffers, output buffers, input handles, output handles, as the scalars count them
+ * Buffers are the caller's own shared memory, not copies. A handle is a dma-buf: the caller's number for it, and a range.
  */
 #ifndef FASTRPC_VDSP_SKEL_H
 #define FASTRPC_VDSP_SKEL_H
@@ -23,6 +23,11 @@ typedef union fastrpc_skel_arg {
         size_t size;
     } buffer;
     uint64_t handle;
+    struct {
+        int32_t fd;
+        uint32_t offset;
+        uint32_t length;
+    } dma;
 } fastrpc_skel_arg;
 
 typedef int (*fastrpc_skel_invoke)(uint64_t handle, uint32_t scalars, fastrpc_skel_arg* args);

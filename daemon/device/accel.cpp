@@ -34,6 +34,7 @@ public:
                                         true,
                                         false,
                                         false,
+                                        false,
                                         unknown_capabilities()} {}
 
     const std::string& node() const noexcept override { return node_; }
@@ -60,8 +61,8 @@ public:
     Status unmap_buffer(std::uint32_t id) override;
     Result<std::uint32_t> buffer_number(std::uint32_t id) const override { return buffers_.number(id); }
     std::uint32_t find_buffer(std::uint32_t number) const override { return buffers_.find_number(number); }
-    Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
-    Status unshare(std::uint32_t id) override;
+    Result<Shared> share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
+    Result<CallResult> unshare_buffer(std::uint32_t id) override;
     Result<std::uint64_t> grow_heap(std::uint64_t bytes, DspHeap heap) override;
     Status shrink_heap(std::uint64_t address, std::uint64_t bytes) override;
     Status reclaim_heap(std::uint64_t, std::uint64_t) override {
@@ -69,6 +70,7 @@ public:
     }
 
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
+        if (scalars.arguments() != scalars.buffers()) return {-1, EOPNOTSUPP};
         std::array<KernelArgument, max_arguments> kernel; // uninitialised on purpose: 13 KB
         if (const int error = buffers_.lay_out(handle, scalars, arguments, kernel.data())) return {-1, error};
         accel_abi::Invoke request{handle, scalars.word, reinterpret_cast<std::uintptr_t>(kernel.data())};
@@ -177,7 +179,7 @@ Status AccelDevice::unmap_buffer(std::uint32_t id) {
     return {};
 }
 
-Result<std::uint64_t> AccelDevice::share(std::uint32_t id, std::uint64_t length, ShareMode mode) {
+Result<Shared> AccelDevice::share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) {
     const std::scoped_lock lock(mutex_);
     const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length, mode);
     if (!slot) return std::unexpected(slot.error());
@@ -188,20 +190,18 @@ Result<std::uint64_t> AccelDevice::share(std::uint32_t id, std::uint64_t length,
     request.size = length;
     const CallResult mapped = call(accel_abi::map, &request);
     buffers_.end_share(**slot, mapped.ok() ? std::optional(request.address_out) : std::nullopt);
-    if (!mapped.ok()) return std::unexpected(mapped.error("mapping a buffer on the DSP"));
-    return request.address_out;
+    return Shared{mapped, mapped.ok() ? request.address_out : 0};
 }
 
-Status AccelDevice::unshare(std::uint32_t id) {
+Result<CallResult> AccelDevice::unshare_buffer(std::uint32_t id) {
     const std::scoped_lock lock(mutex_);
     const Result<BufferMap::Slot*> slot = buffers_.begin_unshare(id);
     if (!slot) return std::unexpected(slot.error());
     accel_abi::Unmap request{accel_abi::request_buffer, (*slot)->number, (*slot)->dsp_address, (*slot)->dsp_address,
                              (*slot)->shared_bytes};
-    if (const CallResult unmapped = call(accel_abi::unmap, &request); !unmapped.ok())
-        return std::unexpected(unmapped.error("unmapping a buffer on the DSP"));
-    buffers_.end_unshare(**slot);
-    return {};
+    const CallResult unmapped = call(accel_abi::unmap, &request);
+    if (unmapped.ok()) buffers_.end_unshare(**slot);
+    return unmapped;
 }
 
 Result<AccelDevice::Given> AccelDevice::make_heap(std::uint64_t bytes) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <limits>
 #include <stdexcept>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -159,12 +160,15 @@ BufferMap::Slot* BufferMap::find(std::uint32_t id) const noexcept {
 
 int BufferMap::lay_out(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments,
                        KernelArgument* into) const {
-    if (arguments.size() != scalars.buffers() || arguments.size() != scalars.arguments())
+    if (arguments.size() != scalars.arguments())
         throw std::invalid_argument("invoke: arguments and scalars do not agree");
     // Processes and utilities are the kernel's to call (KERNEL 0.2); QDA itself would let a program act on any session
     // of the DSP (KERNEL 2.5 #2).
     if (handle == 1 || handle == 2) return EPERM;
-    return lay_out(arguments, into) ? 0 : EINVAL;
+    const std::size_t buffers = scalars.buffers();
+    const bool fine =
+        lay_out(arguments.first(buffers), into) && lay_out_handles(arguments.subspan(buffers), into + buffers);
+    return fine ? 0 : EINVAL;
 }
 
 bool BufferMap::lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept {
@@ -188,10 +192,24 @@ bool BufferMap::lay_out(std::span<const Argument> arguments, KernelArgument* int
         }
         ranges[used++] = {out.address, out.address + out.length};
     }
+    // Handles may meet them: they take no part in the driver's own placement.
     const std::span<Range> all = std::span(ranges).first(used);
     std::ranges::sort(all, {}, &Range::begin);
     for (std::size_t i = 1; i < used; ++i)
         if (all[i].begin < all[i - 1].end) return false;
+    return true;
+}
+
+// Never an fd of 0 or -1, which the driver would hand to the DSP as it is (KERNEL 1.17).
+bool BufferMap::lay_out_handles(std::span<const Argument> arguments, KernelArgument* into) const noexcept {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    for (const Argument& argument : arguments) {
+        const Slot* const slot = find(argument.buffer);
+        if (slot == nullptr || argument.offset > most || argument.length > most ||
+            argument.offset > slot->range.size() || argument.length > slot->range.size() - argument.offset)
+            return false;
+        *into++ = {argument.offset, argument.length, slot->number, 0};
+    }
     return true;
 }
 

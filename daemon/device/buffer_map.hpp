@@ -82,6 +82,7 @@ public:
 
 private:
     [[nodiscard]] bool lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
+    [[nodiscard]] bool lay_out_handles(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
     [[nodiscard]] Slot* find(std::uint32_t id) const noexcept;
     [[nodiscard]] Slot& place(std::uint32_t id) const noexcept;
 

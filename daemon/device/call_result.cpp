@@ -24,6 +24,20 @@ Error CallResult::error(std::string_view what) const {
     return {kind, os_error, fmt::format("{}: {}", what, text())};
 }
 
+Result<std::uint64_t> Device::share(std::uint32_t id, std::uint64_t length, ShareMode mode) {
+    const Result<Shared> shared = share_buffer(id, length, mode);
+    if (!shared) return std::unexpected(shared.error());
+    if (!shared->call.ok()) return std::unexpected(shared->call.error("mapping a buffer on the DSP"));
+    return shared->dsp_address;
+}
+
+Status Device::unshare(std::uint32_t id) {
+    const Result<CallResult> unshared = unshare_buffer(id);
+    if (!unshared) return std::unexpected(unshared.error());
+    if (!unshared->ok()) return std::unexpected(unshared->error("unmapping a buffer on the DSP"));
+    return {};
+}
+
 Result<std::uint32_t> Device::capability(std::uint32_t id) const {
     const Facts& known = facts();
     if (id >= known.capabilities.size())

@@ -20,7 +20,8 @@
 namespace fastrpc::daemon {
 
 /// One argument of a call. `buffer` 0: the kernel copies `length` bytes at `data`. Else `length` bytes from `offset` on
-/// of the buffer that map_buffer() made known under this id; `data` is not looked at.
+/// of the buffer that map_buffer() made known under this id; `data` is not looked at. A handle is always of the latter
+/// kind, with `offset` and `length` below 2^32: the DSP gets these two and the buffer's number, and reaches all of it.
 struct Argument {
     void* data = nullptr;
     std::uint64_t length = 0;
@@ -52,6 +53,8 @@ struct Facts {
     bool loses_contexts = true;
     /// Callers that wait when the DSP restarts are woken by the driver; else call interrupt_waiters() (KERNEL 2.4).
     bool wakes_callers = true;
+    /// Handles among the arguments of a call reach the DSP (KERNEL 1.11.5); QDA drops them.
+    bool takes_handles = true;
     /// Capabilities 0..11 (KERNEL 1.5); 0xFFFFFFFF where nobody could ask.
     std::array<std::uint32_t, capability_count> capabilities = unknown_capabilities();
 };
@@ -60,6 +63,11 @@ struct Facts {
 /// drivers pass on what it asked for, unseen.
 enum class ShareMode : std::uint32_t { fixed = 0, fd = 2, fd_delayed = 3, fd_nomap = 16 };
 inline constexpr std::uint32_t largest_share_mode = 0xFFFF;
+/// What became of a share_buffer() that reached the driver.
+struct Shared {
+    CallResult call;
+    std::uint64_t dsp_address = 0; ///< 0: the DSP gave none
+};
 /// Which heap of the DSP grows: that of the PD, or the remote heap of a static PD.
 enum class DspHeap : std::uint32_t { user = 0x1000, remote = 8 };
 
@@ -102,12 +110,16 @@ public:
     [[nodiscard]] virtual Result<std::uint32_t> buffer_number(std::uint32_t id) const = 0;
     /// The id of a known buffer by that number; 0 when there is none.
     [[nodiscard]] virtual std::uint32_t find_buffer(std::uint32_t number) const = 0;
-    /// Maps `length` bytes, from the start on, of a known buffer into the PD; gives the DSP's address (0: it has none
-    /// yet). ErrorKind::not_found, invalid; busy when it is shared already; lost, dsp or system from below.
-    virtual Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) = 0;
-    /// Takes it out of the PD. ErrorKind::not_found when it is not shared; unsupported when the DSP gave it no address,
-    /// which would hit other mappings (KERNEL 1.13): it stays until the PD ends.
-    virtual Status unshare(std::uint32_t id) = 0;
+    /// Maps `length` bytes, from the start on, of a known buffer into the PD. Errors are refusals before the driver was
+    /// asked: ErrorKind::not_found, invalid; busy when it is shared already.
+    virtual Result<Shared> share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) = 0;
+    /// Takes it out of the PD. Errors as above: ErrorKind::not_found when it is not shared; unsupported when the DSP
+    /// gave it no address, which would hit other mappings (KERNEL 1.13): it stays until the PD ends.
+    virtual Result<CallResult> unshare_buffer(std::uint32_t id) = 0;
+    // The same for callers that only want to know whether it worked: share() gives the address; lost, dsp or system
+    // from below.
+    Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode);
+    Status unshare(std::uint32_t id);
     /// Gives the DSP `bytes` (whole pages) more memory; returns their DSP address.
     virtual Result<std::uint64_t> grow_heap(std::uint64_t bytes, DspHeap heap) = 0;
     /// Takes back what grow_heap() gave, exactly. ErrorKind::not_found for anything else.
@@ -117,9 +129,10 @@ public:
     /// it to the kernel's log: bound how often. Errors as shrink_heap(); unsupported without such a PD.
     virtual Status reclaim_heap(std::uint64_t address, std::uint64_t bytes) = 0;
 
-    /// A forward call. `arguments` in the order of the scalars; handle counts are 0. Thread-safe; never allocates and
-    /// holds no lock. Refuses the kernel's handles 1 and 2 with EPERM, and with EINVAL whatever KERNEL 1.17 warns of:
-    /// an unknown buffer, bytes beyond its end, ranges that overlap or wrap.
+    /// A forward call. `arguments` in the order of the scalars. Thread-safe; never allocates and holds no lock. Refuses
+    /// the kernel's handles 1 and 2 with EPERM, handles among the arguments with EOPNOTSUPP where Facts say that the
+    /// driver has none, and with EINVAL whatever KERNEL 1.17 warns of: an unknown buffer, bytes beyond its end, ranges
+    /// that overlap or wrap, a handle that is no buffer.
     virtual CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) = 0;
 
     /// The node is gone: gets every thread out of its call, where the driver does not wake them itself (KERNEL 2.4).

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <linux/memfd.h>
+#include <optional>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -51,6 +53,19 @@ Status sync(int fd, std::uint64_t flags) {
     return {};
 }
 
+/// What the kernel remembers of a file, without a question to its file system.
+std::optional<struct statx> look_at(int fd) {
+    struct statx status {};
+    if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) != 0) return std::nullopt;
+    return status;
+}
+
+/// An fd that leads to a file, not only to its name.
+bool is_open(int fd) {
+    const int flags = ::fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_PATH) == 0;
+}
+
 /// A heap behind a node; what it makes is checked here.
 class NodeHeap : public Heap {
 public:
@@ -68,7 +83,14 @@ public:
         return buffer;
     }
 
-    bool is_dma_buf(int fd) const override { return daemon::is_dma_buf(fd); }
+    bool is_dma_buf(int fd) override {
+        if (!sample_) { // a page that tells where dma-bufs live; only sessions whose clients bring buffers need it
+            Result<UniqueFd> made = make(page_size());
+            if (!made) return false;
+            sample_ = std::move(*made);
+        }
+        return daemon::is_dma_buf(fd, sample_.get());
+    }
     Status begin_write(int fd) override { return sync(fd, sync_write); }
     Status end_write(int fd) override { return sync(fd, sync_write | sync_end); }
 
@@ -83,6 +105,7 @@ private:
     Kernel& kernel_;
     UniqueFd fd_;
     std::string path_;
+    UniqueFd sample_; ///< any dma-buf
 };
 
 class DmaHeap final : public NodeHeap {
@@ -175,9 +198,40 @@ std::uint64_t page_size() noexcept {
     return size;
 }
 
-bool is_dma_buf(int fd) {
+bool is_dma_buf(int fd, int ours) {
+    const auto file = look_at(fd);
+    const auto dma_buf = look_at(ours);
     struct statfs info {};
-    return ::fstatfs(fd, &info) == 0 && info.f_type == dma_buf_magic;
+    return is_open(fd) && file && dma_buf && file->stx_dev_major == dma_buf->stx_dev_major &&
+           file->stx_dev_minor == dma_buf->stx_dev_minor && ::fstatfs(fd, &info) == 0 && info.f_type == dma_buf_magic;
+}
+
+std::string describe_file(int fd) {
+    if (!is_open(fd)) return "an fd without an open file (O_PATH)";
+    if (!needs_sync(fd)) return "a memory file (memfd)";
+    const auto file = look_at(fd);
+    switch (file ? file->stx_mode & S_IFMT : S_IFMT) {
+    case 0:
+        return "a file of the kernel's own (epoll, eventfd, timerfd or the like)";
+    case S_IFREG:
+        return "an ordinary file";
+    case S_IFDIR:
+        return "a directory";
+    case S_IFSOCK:
+        return "a socket";
+    case S_IFIFO:
+        return "a pipe";
+    case S_IFCHR:
+        return "a device";
+    default:
+        return "a file of some other kind";
+    }
+}
+
+bool closes_at_once(int fd) {
+    if (!is_open(fd) || !needs_sync(fd)) return true;
+    const auto file = look_at(fd);
+    return file && (file->stx_mode & S_IFMT) != S_IFREG;
 }
 
 Result<std::uint64_t> dma_buf_size(int fd) {

@@ -20,8 +20,8 @@ public:
     virtual ~Heap() = default;
     /// A new zeroed dma-buf of `size` bytes (whole pages), close-on-exec. ErrorKind::system when out of memory.
     virtual Result<UniqueFd> allocate(std::uint64_t size) = 0;
-    /// True when `fd` is a dma-buf.
-    [[nodiscard]] virtual bool is_dma_buf(int fd) const = 0;
+    /// True when `fd` is a dma-buf. Never blocks, whatever a client gave.
+    [[nodiscard]] virtual bool is_dma_buf(int fd) = 0;
     /// Bracket our own writing to a mapped buffer, because our caches may not be the DSP's (KERNEL 1.11.5).
     virtual Status begin_write(int fd) = 0;
     virtual Status end_write(int fd) = 0;
@@ -39,8 +39,13 @@ Result<std::unique_ptr<Heap>> open_udmabuf_heap(Kernel& kernel = Kernel::real(),
 /// The first of them that there is, or why there is none.
 Result<std::unique_ptr<Heap>> open_heap(Kernel& kernel = Kernel::real());
 
-/// By file system type, which no other file can show (DMA_BUF_MAGIC).
-bool is_dma_buf(int fd);
+/// By file system type, which no other file can show (DMA_BUF_MAGIC). That is asked only of files that live where
+/// `ours` does, which is a dma-buf: any other file system may be a client's own, and keep us waiting (FUSE).
+bool is_dma_buf(int fd, int ours);
+/// What `fd` is, for people, e.g. "a memory file (memfd)". Never blocks.
+std::string describe_file(int fd);
+/// No file system is asked when `fd` is closed. Never blocks.
+bool closes_at_once(int fd);
 /// True when a CPU's access to the buffer must be bracketed by DMA_BUF_IOCTL_SYNC; false for the memory files that
 /// stand for dma-bufs on a virtual SoC, where processes outside it could not do so.
 bool needs_sync(int fd);

@@ -24,7 +24,7 @@ public:
                const std::array<std::uint32_t, capability_count>& capabilities, std::string refusals) :
         kernel_(kernel),
         fd_(std::move(fd)), node_(std::move(node)), refusals_(std::move(refusals)),
-        profile_(profile), facts_{"misc", profile.text(), true, true, true, capabilities} {}
+        profile_(profile), facts_{"misc", profile.text(), true, true, true, true, capabilities} {}
 
     const std::string& node() const noexcept override { return node_; }
     const Facts& facts() const noexcept override { return facts_; }
@@ -60,8 +60,8 @@ public:
     }
     Result<std::uint32_t> buffer_number(std::uint32_t id) const override { return buffers_.number(id); }
     std::uint32_t find_buffer(std::uint32_t number) const override { return buffers_.find_number(number); }
-    Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
-    Status unshare(std::uint32_t id) override;
+    Result<Shared> share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) override;
+    Result<CallResult> unshare_buffer(std::uint32_t id) override;
     Result<std::uint64_t> grow_heap(std::uint64_t bytes, DspHeap heap) override;
     Status shrink_heap(std::uint64_t address, std::uint64_t bytes) override;
     Status reclaim_heap(std::uint64_t address, std::uint64_t bytes) override;
@@ -139,26 +139,24 @@ std::string MiscDevice::what_to_do(PdKind kind, const CallResult& init) const {
     }
 }
 
-Result<std::uint64_t> MiscDevice::share(std::uint32_t id, std::uint64_t length, ShareMode mode) {
+Result<Shared> MiscDevice::share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) {
     const std::scoped_lock lock(mutex_);
     const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length, mode);
     if (!slot) return std::unexpected(slot.error());
     misc_abi::MemMap request{0, (*slot)->number, 0, static_cast<std::uint32_t>(mode), 0, length, 0, 0, {}};
     const CallResult mapped = call(misc_abi::mem_map, &request);
     buffers_.end_share(**slot, mapped.ok() ? std::optional(request.address_out) : std::nullopt);
-    if (!mapped.ok()) return std::unexpected(mapped.error("mapping a buffer on the DSP"));
-    return request.address_out;
+    return Shared{mapped, mapped.ok() ? request.address_out : 0};
 }
 
-Status MiscDevice::unshare(std::uint32_t id) {
+Result<CallResult> MiscDevice::unshare_buffer(std::uint32_t id) {
     const std::scoped_lock lock(mutex_);
     const Result<BufferMap::Slot*> slot = buffers_.begin_unshare(id);
     if (!slot) return std::unexpected(slot.error());
     misc_abi::MemUnmap request{0, (*slot)->number, (*slot)->dsp_address, (*slot)->shared_bytes, {}};
-    if (const CallResult unmapped = call(misc_abi::mem_unmap, &request); !unmapped.ok())
-        return std::unexpected(unmapped.error("unmapping a buffer on the DSP"));
-    buffers_.end_unshare(**slot);
-    return {};
+    const CallResult unmapped = call(misc_abi::mem_unmap, &request);
+    if (unmapped.ok()) buffers_.end_unshare(**slot);
+    return unmapped;
 }
 
 Result<std::uint64_t> MiscDevice::grow_heap(std::uint64_t bytes, DspHeap heap) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/core.h>
+#include <limits>
 
 namespace fastrpc::daemon {
 namespace {
@@ -22,7 +23,7 @@ Status CallPlan::prepare(std::span<std::byte> payload) {
         return refuse(ErrorKind::not_found, fmt::format("no open module has the handle {:#x}", request_.handle));
     module_pinned_ = true;
 
-    const std::size_t count = scalars().buffers();
+    const std::size_t count = scalars().arguments();
     inputs_ = payload.subspan(sizeof request_ + count * sizeof(ArgumentDescriptor));
     for (std::size_t i = 0; i < count; ++i) {
         ArgumentDescriptor descriptor;
@@ -30,6 +31,8 @@ Status CallPlan::prepare(std::span<std::byte> payload) {
         Status status;
         if (descriptor.reserved != 0)
             status = refuse(ErrorKind::invalid, fmt::format("argument {}: the reserved field is not 0", i));
+        else if (i >= scalars().buffers())
+            status = add_handle(i, descriptor);
         else
             status = descriptor.buffer == 0 ? add_inline(i, descriptor) : add_buffer(i, descriptor);
         if (!status) {
@@ -47,6 +50,7 @@ Status CallPlan::prepare(std::span<std::byte> payload) {
         release();
         return status;
     }
+    for (const Argument& handle : arguments().subspan(scalars().buffers())) buffers_.lend(handle.buffer);
     std::memset(outputs_.data(), 0, output_bytes_); // nothing of an earlier call may show through a short answer
     see_method();
     return {};
@@ -62,16 +66,17 @@ Status CallPlan::check_header(std::span<const std::byte> payload) {
     if (payload.size() < sizeof request_)
         return refuse(ErrorKind::protocol, fmt::format("an invoke of {} bytes is too short", payload.size()));
     std::memcpy(&request_, payload.data(), sizeof request_);
-    if (scalars().in_handles() != 0 || scalars().out_handles() != 0)
-        return refuse(ErrorKind::unsupported, "handle arguments are not offered: pass buffers");
+    if (scalars().arguments() != scalars().buffers() && !buffers_.takes_handles())
+        return refuse(ErrorKind::unsupported,
+                      "the driver of this DSP (QDA) drops handles among the arguments: pass the buffers themselves");
     if (scalars().attribute() != 0)
         return refuse(ErrorKind::unsupported, "the attribute bits of the scalars must be 0");
     const std::size_t expected =
-        sizeof request_ + scalars().buffers() * sizeof(ArgumentDescriptor) + std::size_t{request_.inline_bytes};
+        sizeof request_ + scalars().arguments() * sizeof(ArgumentDescriptor) + std::size_t{request_.inline_bytes};
     if (payload.size() != expected)
         return refuse(ErrorKind::protocol,
                       fmt::format("an invoke with {} arguments and {} inline bytes has {} bytes, not {}",
-                                  scalars().buffers(), request_.inline_bytes, payload.size(), expected));
+                                  scalars().arguments(), request_.inline_bytes, payload.size(), expected));
     if (request_.inline_bytes > max_inline)
         return refuse(ErrorKind::invalid, fmt::format("{} inline input bytes, at most {} fit: use a buffer",
                                                       request_.inline_bytes, max_inline));
@@ -97,16 +102,35 @@ Status CallPlan::add_inline(std::size_t index, const ArgumentDescriptor& descrip
     return {};
 }
 
-Status CallPlan::add_buffer(std::size_t index, const ArgumentDescriptor& descriptor) {
+Status CallPlan::pin_range(std::size_t index, const ArgumentDescriptor& descriptor) {
     std::uint64_t size = 0;
-    if (!buffers_.pin(descriptor.buffer, size))
-        return refuse(ErrorKind::not_found,
-                      fmt::format("argument {}: the session has no buffer {:#x}", index, descriptor.buffer));
+    if (!buffers_.pin(descriptor.buffer, size)) {
+        Error error = buffers_.why_not(descriptor.buffer);
+        return refuse(error.kind, fmt::format("argument {}: {}", index, error.text));
+    }
     pinned_[pins_++] = descriptor.buffer;
     if (descriptor.offset > size || descriptor.length > size - descriptor.offset)
         return refuse(ErrorKind::invalid,
                       fmt::format("argument {}: {} bytes at offset {} leave buffer {:#x} of {} bytes", index,
                                   descriptor.length, descriptor.offset, descriptor.buffer, size));
+    return {};
+}
+
+Status CallPlan::add_handle(std::size_t index, const ArgumentDescriptor& descriptor) {
+    constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+    if (descriptor.buffer == 0)
+        return refuse(ErrorKind::invalid, fmt::format("argument {}: a handle is a buffer, never inline", index));
+    if (descriptor.offset > most || descriptor.length > most)
+        return refuse(ErrorKind::invalid, fmt::format("argument {}: a handle has 32 bits for offset and length, not "
+                                                      "{} and {}",
+                                                      index, descriptor.offset, descriptor.length));
+    if (Status pinned = pin_range(index, descriptor); !pinned) return pinned;
+    arguments_[index] = {nullptr, descriptor.length, descriptor.buffer, descriptor.offset};
+    return {};
+}
+
+Status CallPlan::add_buffer(std::size_t index, const ArgumentDescriptor& descriptor) {
+    if (Status pinned = pin_range(index, descriptor); !pinned) return pinned;
     if (descriptor.length == 0) {
         arguments_[index] = {}; // nothing to map
         return {};

@@ -42,7 +42,7 @@ public:
     /// Method number, the extended one where it can be seen (USERSPACE 2.1).
     [[nodiscard]] std::uint32_t method() const noexcept { return method_; }
     [[nodiscard]] std::span<const Argument> arguments() const noexcept {
-        return {arguments_.data(), scalars().buffers()};
+        return {arguments_.data(), scalars().arguments()};
     }
     /// The inline outputs as they go into the reply, zeroed by prepare().
     [[nodiscard]] std::span<std::byte> outputs() const noexcept { return outputs_.first(output_bytes_); }
@@ -50,7 +50,6 @@ public:
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
 private:
-    static constexpr std::size_t most_buffers = 255 + 255;
     struct Range {
         std::uint32_t buffer;
         std::uint64_t begin;
@@ -60,6 +59,8 @@ private:
     Status check_header(std::span<const std::byte> payload);
     Status add_inline(std::size_t index, const ArgumentDescriptor& descriptor);
     Status add_buffer(std::size_t index, const ArgumentDescriptor& descriptor);
+    Status add_handle(std::size_t index, const ArgumentDescriptor& descriptor);
+    Status pin_range(std::size_t index, const ArgumentDescriptor& descriptor);
     Status check_disjoint();
     void see_method() noexcept;
 
@@ -77,9 +78,9 @@ private:
     std::uint64_t bytes_ = 0;
     std::size_t pins_ = 0;
     std::size_t ranges_used_ = 0;
-    std::array<Argument, most_buffers> arguments_;
-    std::array<std::uint32_t, most_buffers> pinned_;
-    std::array<Range, most_buffers> ranges_;
+    std::array<Argument, max_arguments> arguments_;
+    std::array<std::uint32_t, max_arguments> pinned_;
+    std::array<Range, max_arguments> ranges_;
 };
 
 } // namespace fastrpc::daemon

@@ -84,8 +84,9 @@ Status Lane::serve(Frame& frame) {
     case LaneOp::close_module:
         return close_module(frame);
     case LaneOp::map_buffer:
+        return map_buffer(frame);
     case LaneOp::unmap_buffer:
-        break;
+        return unmap_buffer(frame);
     }
     return fail(ErrorKind::protocol, fmt::format("a lane has no opcode {}", frame.header.opcode));
 }
@@ -148,6 +149,34 @@ Status Lane::close_module(const Frame& frame) {
     return answer(frame.header, {closed.call.result, closed.call.os_error, closed.dl_error, 0}, closed.text);
 }
 
+Status Lane::map_buffer(const Frame& frame) {
+    MapRequest request;
+    if (frame.payload.size() != sizeof request) return wrong_size(frame);
+    std::memcpy(&request, frame.payload.data(), sizeof request);
+    began(request.id, LaneActivity::mapping, 0);
+    const Result<Shared> mapped = context_.buffers.map(request.id, static_cast<MapMode>(request.mode), request.length);
+    ended(mapped ? mapped->call : CallResult{});
+    if (!mapped) return refuse(frame.header, mapped.error());
+    return answer(frame.header, MapReply{mapped->call.result, mapped->call.os_error, mapped->dsp_address});
+}
+
+Status Lane::unmap_buffer(const Frame& frame) {
+    BufferId request;
+    if (frame.payload.size() != sizeof request) return wrong_size(frame);
+    std::memcpy(&request, frame.payload.data(), sizeof request);
+    if (request.reserved != 0) return refuse(frame.header, {ErrorKind::invalid, 0, "the reserved field is not 0"});
+    began(request.id, LaneActivity::unmapping, 0);
+    const Result<CallResult> unmapped = context_.buffers.unmap(request.id);
+    ended(unmapped ? *unmapped : CallResult{});
+    if (!unmapped) return refuse(frame.header, unmapped.error());
+    return answer(frame.header, MapReply{unmapped->result, unmapped->os_error, 0});
+}
+
+Status Lane::answer(const FrameHeader& request, const MapReply& reply) {
+    const iovec whole = piece(reply);
+    return channel_->send(reply_to(request), std::span(&whole, 1));
+}
+
 Status Lane::answer(const FrameHeader& request, const ModuleReply& reply, std::string_view text) {
     const std::array pieces{piece(reply), iovec{const_cast<char*>(text.data()), text.size()}};
     return channel_->send(reply_to(request), pieces);
@@ -174,9 +203,11 @@ void Lane::began(std::uint32_t module, std::uint32_t method, std::uint32_t deadl
 }
 
 std::uint64_t Lane::ended(CallResult result) noexcept {
-    const std::uint64_t took = monotonic_ns() - activity_.started_ns.load(std::memory_order_relaxed);
+    const std::uint64_t now = monotonic_ns();
+    const std::uint64_t took = now - activity_.started_ns.load(std::memory_order_relaxed);
     activity_.result.store(result.result, std::memory_order_relaxed);
     activity_.os_error.store(result.os_error, std::memory_order_relaxed);
+    activity_.ended_ns.store(now, std::memory_order_relaxed);
     activity_.started_ns.store(0, std::memory_order_release);
     return took;
 }

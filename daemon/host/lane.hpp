@@ -61,6 +61,9 @@ private:
     Status invoke(const Frame& frame);
     Status open_module(const Frame& frame);
     Status close_module(const Frame& frame);
+    Status map_buffer(const Frame& frame);
+    Status unmap_buffer(const Frame& frame);
+    Status answer(const FrameHeader& request, const MapReply& reply);
     Status answer(const FrameHeader& request, const ModuleReply& reply, std::string_view text);
     Status refuse(const FrameHeader& request, const Error& error);
 

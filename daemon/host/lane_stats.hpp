@@ -41,9 +41,13 @@ struct LaneTotals {
 struct LaneActivity {
     static constexpr std::uint32_t opening = 0xFFFFFFFE; ///< as method: opening the module
     static constexpr std::uint32_t closing = 0xFFFFFFFF; ///< as method: closing it
+    // As method, with a buffer's id in place of the module's.
+    static constexpr std::uint32_t mapping = 0xFFFFFFFC;
+    static constexpr std::uint32_t unmapping = 0xFFFFFFFD;
 
     std::atomic<std::uint64_t> started_ns = 0; ///< 0 = none in flight
     std::atomic<std::uint64_t> expires_ns = 0; ///< 0 = no deadline
+    std::atomic<std::uint64_t> ended_ns = 0;   ///< when the latest one that ended did; 0 = none so far
     std::atomic<std::uint32_t> module = 0;     ///< id in the module table
     std::atomic<std::uint32_t> method = 0;
     std::atomic<std::int32_t> result = 0; ///< of the latest call that ended

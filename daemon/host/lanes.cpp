@@ -110,6 +110,7 @@ void Lanes::reap() {
         if (!lane->finished()) return false;
         std::erase_if(watches_, [&](const Watch& watch) { return watch.lane == lane.get(); });
         gone_.add(lane->counters());
+        last_ended_ns_ = std::max(last_ended_ns_, lane->activity().ended_ns.load(std::memory_order_relaxed));
         std::vector<Suspect> suspects;
         add_suspect(lane->activity(), suspects);
         if (!suspects.empty()) gone_suspects_ = std::move(suspects);
@@ -126,8 +127,16 @@ void Lanes::count(Counters& counters) const {
     counters.lanes =
         static_cast<std::uint32_t>(std::ranges::count_if(lanes_, [](const auto& lane) { return !lane->finished(); }));
     counters.in_flight = in_flight();
+    counters.idle_ms = counters.in_flight == 0 ? idle_ms() : 0;
     counters.p50_us = microseconds(percentile(totals.latency, 50));
     counters.p99_us = microseconds(percentile(totals.latency, 99));
+}
+
+std::uint64_t Lanes::idle_ms() const {
+    std::uint64_t last = last_ended_ns_;
+    for (const auto& lane : lanes_) last = std::max(last, lane->activity().ended_ns.load(std::memory_order_relaxed));
+    const std::uint64_t now = monotonic_ns();
+    return now > last ? (now - last) / 1'000'000 : 0;
 }
 
 std::uint32_t Lanes::in_flight() const {
@@ -171,6 +180,8 @@ void Lanes::watch() {
 }
 
 std::string Lanes::call_name(std::uint32_t module, std::uint32_t method) const {
+    if (method == LaneActivity::mapping) return fmt::format("mapping buffer {:#x}", module);
+    if (method == LaneActivity::unmapping) return fmt::format("unmapping buffer {:#x}", module);
     std::string name = modules_.name(module);
     if (name.empty()) name = "a module";
     if (method == LaneActivity::opening) return "opening " + name;

@@ -58,6 +58,8 @@ private:
     };
 
     void watch_client(Lane& lane);
+    /// Since the last call ended, or the session began.
+    [[nodiscard]] std::uint64_t idle_ms() const;
     void reap();
     bool wait_for_hung_up();
     void watch();
@@ -76,9 +78,10 @@ private:
     WatchdogBell bell_;
     LaneContext context_;
     std::vector<std::unique_ptr<Lane>> lanes_;
-    std::vector<Watch> watches_;         ///< of shared lanes, whose threads do not see their clients go
-    LaneTotals gone_;                    ///< of reaped lanes
-    std::vector<Suspect> gone_suspects_; ///< the last one of them
+    std::vector<Watch> watches_;                   ///< of shared lanes, whose threads do not see their clients go
+    LaneTotals gone_;                              ///< of reaped lanes
+    std::vector<Suspect> gone_suspects_;           ///< the last one of them
+    std::uint64_t last_ended_ns_ = monotonic_ns(); ///< of their calls, or the beginning
     std::uint64_t calls_at_last_look_ = 0;
 };
 

@@ -5,8 +5,8 @@
 namespace fastrpc::daemon {
 
 ListenerThread::ListenerThread(Device& device, FileTree tree, ReverseStats& stats, PdMemory memory, DspLog& log,
-                               std::function<void()> on_ended) :
-    server_(device, std::move(tree), stats, {}, memory, &log),
+                               InterfaceSource& interfaces, std::function<void()> on_ended) :
+    server_(device, std::move(tree), stats, {}, memory, &log, OpenFiles::default_cap, &interfaces),
     on_ended_(std::move(on_ended)) {
     thread_ = std::thread([this] {
         ::pthread_setname_np(::pthread_self(), "listener");

@@ -16,10 +16,10 @@ class ListenerThread {
 public:
     using Clock = std::chrono::steady_clock;
 
-    /// Starts at once. `device`, `stats`, `log` and what `memory` points to must outlive it; `on_ended` is called on
-    /// the thread and must be thread-safe.
+    /// Starts at once. `device`, `stats`, `log`, `interfaces` and what `memory` points to must outlive it; `on_ended`
+    /// is called on the thread and must be thread-safe.
     ListenerThread(Device& device, FileTree tree, ReverseStats& stats, PdMemory memory, DspLog& log,
-                   std::function<void()> on_ended);
+                   InterfaceSource& interfaces, std::function<void()> on_ended);
     /// Waits for the end, however long it takes.
     ~ListenerThread();
     ListenerThread(const ListenerThread&) = delete;

@@ -46,7 +46,9 @@ struct Session {
     Loop loop;
     std::unique_ptr<ControlLink> link;
     std::optional<Loop::Waker> listener_ended;
+    std::optional<ClientInterfaces> interfaces;
     std::unique_ptr<ListenerThread> listener;
+    std::unique_ptr<Ender> parameters; ///< of the DSP's threads, on their way
     std::unique_ptr<SessionService> service;
     std::unique_ptr<Ender> ender;
     std::optional<Eviction> eviction;
@@ -54,6 +56,7 @@ struct Session {
     std::optional<SessionEnd> end;
     bool by_signal = false;
     std::uint64_t generation = 1;
+    std::string note; ///< what is not as granted, for people
 
     Description describe() const {
         Description description;
@@ -67,7 +70,7 @@ struct Session {
         description.label = start.label;
         description.opened_us = start.opened_us;
         description.node = device->node();
-        description.reason = "the session was opened";
+        description.reason = "the session was opened" + note;
         description.grant = start.grant;
         description.backend = device->facts().backend;
         description.profile = device->facts().profile;
@@ -85,7 +88,11 @@ struct Session {
     std::uint32_t lost_contexts() {
         if (!device || !device->facts().loses_contexts) return 0;
         const bool exiting = ender && !ender->finished_by(Clock::now());
-        return (service ? counters().in_flight : listener && !listener->end() ? 1 : 0) + (exiting ? 1 : 0);
+        const bool setting = parameters && !parameters->finished_by(Clock::now());
+        return (service                        ? counters().in_flight
+                : listener && !listener->end() ? 1
+                                               : 0) +
+               (exiting ? 1 : 0) + (setting ? 1 : 0);
     }
 };
 
@@ -187,6 +194,26 @@ Status create_pd(Session& session, const HostEnvironment& environment) {
                 created.os_error);
 }
 
+/// Asks the DSP for the threads that were granted. One that refuses has threads of its own choice; one that does not
+/// answer would not answer calls either.
+Status set_parameters(Session& session) {
+    const Grant& grant = session.start.grant;
+    if (grant.thread_priority == 0 && grant.thread_stack == 0) return {};
+    auto result = std::make_shared<CallResult>();
+    session.parameters = std::make_unique<Ender>([&session, result, &grant] {
+        *result = set_thread_parameters(*session.device, session.listener->generation(), grant.thread_priority,
+                                        grant.thread_stack);
+    });
+    if (!session.parameters->finished_by(Clock::now() + listener_patience))
+        return fail(ErrorKind::timeout, "the DSP did not answer when its threads' priority and stack were set");
+    if (result->ok()) return {};
+    session.note =
+        fmt::format("; its threads have the DSP's own priority and stack, not {} and {} bytes as granted: {}",
+                    grant.thread_priority, grant.thread_stack, result->text());
+    log::info("the session was opened" + session.note, {domain_field(session.start), session_field(session.start)});
+    return {};
+}
+
 /// All of starting that can fail with a word for the client.
 Status bring_up(Session& session, Frame& frame, const HostEnvironment& environment) {
     const PdKind kind = session.start.kind;
@@ -206,10 +233,12 @@ Status bring_up(Session& session, Frame& frame, const HostEnvironment& environme
     session.log.emplace(std::vector{domain_field(session.start),
                                     log::Field{"FASTRPC_PD", std::string(to_string(session.start.kind))},
                                     session_field(session.start)});
-    session.listener = std::make_unique<ListenerThread>(*session.device, std::move(*tree), session.reverse,
-                                                        PdMemory{&*session.budget, session.heap.get(), false},
-                                                        *session.log, [&session] { session.listener_ended->wake(); });
+    session.interfaces.emplace(session.start.grant.limits.deadline_ms);
+    session.listener = std::make_unique<ListenerThread>(
+        *session.device, std::move(*tree), session.reverse, PdMemory{&*session.budget, session.heap.get(), false},
+        *session.log, *session.interfaces, [&session] { session.listener_ended->wake(); });
     if (Status status = session.listener->wait_up(listener_patience); !status) return status;
+    if (Status status = set_parameters(session); !status) return status;
     return environment.enter_sandbox(false);
 }
 
@@ -223,12 +252,14 @@ bool wind_down(Session& session, Clock::time_point limit) {
     const bool lanes = !session.service || session.service->lanes_finished_by(limit);
     const bool listener = !session.listener || session.listener->ended_by(limit);
     const bool ender = !session.ender || session.ender->finished_by(limit);
-    return lanes && listener && ender;
+    const bool parameters = !session.parameters || session.parameters->finished_by(limit);
+    return lanes && listener && ender && parameters;
 }
 
 /// Takes the PD down. Not after an unclean wind_down: threads are still inside the DSP.
 void close_pd(Session& session) {
     session.ender.reset();
+    session.parameters.reset();
     session.service.reset();
     session.listener.reset();
     session.device.reset(); // may take 10 s against a DSP that hangs (KERNEL 1.15)
@@ -255,24 +286,32 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
         if (!session.end) session.end = std::move(end);
         session.loop.stop();
     };
-    session.service = std::make_unique<SessionService>(session.loop, *session.device, *session.heap, session.reverse,
-                                                       session.listener->generation(), session.start.grant.limits,
-                                                       *session.budget, std::move(socket), finish);
+    session.service = std::make_unique<SessionService>(
+        session.loop,
+        SessionParts{*session.device, *session.heap, session.reverse, session.listener->generation(),
+                     session.generation, session.start.grant.limits, *session.budget, *session.interfaces},
+        std::move(socket), finish);
     const Loop::Source signal = session.loop.on_signal(SIGTERM, [&] {
         session.by_signal = true;
-        finish({ErrorKind::lost, "the host was told to stop", false});
+        finish({ErrorKind::lost, LostReason::host_stopped, "the host was told to stop", false});
     });
     session.link = std::make_unique<ControlLink>(
         session.loop, environment.control_path,
         ControlLink::Handlers{
-            [&session] { return session.describe(); }, [&session] { return session.counters(); },
+            [&session] { return session.describe(); },
+            [&session] { return session.counters(); },
             [finish](const TerminateMessage& message) {
-                finish({ErrorKind::lost, "fastrpcd ended the session: " + message.text, false});
+                finish({ErrorKind::lost, message.reason, "fastrpcd ended the session: " + message.text, false});
             },
             [finish](Error error) {
-                finish({ErrorKind::lost, "fastrpcd does not accept the session: " + error.text, false});
+                finish({ErrorKind::lost,
+                        error.kind == ErrorKind::denied ? LostReason::policy_changed : LostReason::terminated,
+                        "fastrpcd does not accept the session: " + error.text, false});
             },
-            [&session](std::uint64_t since) { return session.reverse.files.since(since, beyond_one_page); }});
+            [&session](std::uint64_t since) { return session.reverse.files.since(since, beyond_one_page); },
+            {},
+            {},
+            [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); }});
     session.link->adopt(std::move(connection));
     if (session.nodes) {
         session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });

@@ -99,8 +99,12 @@ int Dispatcher::open(const ReverseCall& call) {
     const auto name = call.text(1, name_length);
     if (!prim.ok() || !name || text_length > call.outputs[1].size()) return aee::bad_parm;
 
-    const auto entry = std::ranges::find(entries_, interface_name(*name), &Entry::name);
-    if (entry == entries_.end()) {
+    const std::string_view wanted = interface_name(*name);
+    auto entry = std::ranges::find(entries_, wanted, &Entry::name);
+    if (entry == entries_.end() && more_ != nullptr)
+        if (Interface* const found = more_->find(wanted); found != nullptr)
+            entry = entries_.insert(entry, {std::string(wanted), found, 0});
+    if (entry == entries_.end() || !entry->interface->served()) {
         // The call itself succeeds: only then the DSP gets to read the reason (USERSPACE 4.7).
         call.put_prim(Packer().u32(no_handle).i32(aee::bad_handle));
         put_text(call.outputs[1].first(text_length), "no such interface on this side");

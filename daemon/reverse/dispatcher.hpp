@@ -1,7 +1,8 @@
 // From a reverse call's handle and method to the interface that serves it, and apps_remotectl, which gives out the
 // handles (USERSPACE 4.7).
 //
-// Interfaces are a fixed table. Nothing is ever loaded because the DSP named it.
+// Interfaces are a fixed table, and behind it those that the session's client serves. Nothing is ever loaded because
+// the DSP named it.
 #pragma once
 
 #include "ipc/pack.hpp"
@@ -43,12 +44,24 @@ public:
     /// Whether this method overwrites most of a last output that may be large: then it is not zeroed first, and the
     /// method sets ReverseCall::filled whenever it wrote to it.
     [[nodiscard]] virtual bool fills(std::uint32_t) const noexcept { return false; }
+    /// Whether it can be opened now.
+    [[nodiscard]] virtual bool served() const noexcept { return true; }
+};
+
+/// Where interfaces come from that are not there from the beginning.
+class InterfaceSource {
+public:
+    virtual ~InterfaceSource() = default;
+    /// Null when there is none; what it gives lives as long as the source. Thread-safe.
+    virtual Interface* find(std::string_view name) = 0;
 };
 
 class Dispatcher {
 public:
     /// Offers `interface`, which must outlive the dispatcher, under `name`; handles are small integers from 1.
     void offer(std::string name, Interface& interface);
+    /// Offers as well what `more` has, which must outlive the dispatcher, where it has nothing of that name itself.
+    void offer_more(InterfaceSource& more) noexcept { more_ = &more; }
 
     /// Serves one call; `inputs` and `outputs` as the scalars count them. Unknown handles give AEE_ENOSUCHMOD, handles
     /// among the arguments AEE_EBADPARM.
@@ -71,6 +84,7 @@ private:
     Entry* opened(std::uint32_t handle) noexcept;
 
     std::vector<Entry> entries_;
+    InterfaceSource* more_ = nullptr;
 };
 
 } // namespace fastrpc::daemon

@@ -22,6 +22,8 @@ public:
             std::swap(bytes_, other.bytes_);
             return *this;
         }
+        /// The share is never given back: what it stands for lives as long as the PD.
+        void keep() noexcept { budget_ = nullptr; }
         ~Charge() {
             if (budget_ != nullptr) budget_->used_.fetch_sub(bytes_, std::memory_order_relaxed);
         }

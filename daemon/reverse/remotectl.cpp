@@ -16,6 +16,8 @@ constexpr std::uint32_t new_remotectl = 8;
 constexpr std::uint32_t current_process = 4;
 constexpr unsigned open_method = 0;
 constexpr unsigned close_method = 1;
+constexpr unsigned set_param_method = 3;
+constexpr std::uint32_t thread_parameters = 1;
 constexpr unsigned modern_methods = 2; ///< interfaces of the handle generation have open and close of their own first
 constexpr std::size_t max_uri = 4095;
 
@@ -29,7 +31,8 @@ Argument argument(void* address, std::size_t length) {
 /// Calls remotectl of the generation; on the old handle if this firmware has no new one.
 CallResult call_remotectl(Device& device, Generation generation, unsigned method, unsigned inputs,
                           std::span<const Argument> arguments) {
-    const auto scalars = [&](unsigned real) { return Scalars::make(real, inputs, 2); };
+    const auto outputs = static_cast<unsigned>(arguments.size()) - inputs;
+    const auto scalars = [&](unsigned real) { return Scalars::make(real, inputs, outputs); };
     if (generation == Generation::modern) {
         const CallResult result = device.invoke(new_remotectl, scalars(method + modern_methods), arguments);
         if (result.result != aee::on_dsp(aee::rpc) && result.result != aee::on_dsp(aee::no_such_mod)) return result;
@@ -80,6 +83,13 @@ CloseResult remotectl_close(Device& device, Generation generation, std::uint32_t
     const CallResult call = call_remotectl(device, generation, close_method, 1, arguments);
     if (!call.ok()) return {call, 0, {}};
     return {call, static_cast<std::int32_t>(outputs.word(0)), outputs.words()};
+}
+
+CallResult set_thread_parameters(Device& device, Generation generation, std::uint32_t priority, std::uint32_t stack) {
+    Words prim_in{thread_parameters, 2};
+    Words values{priority == 0 ? default_thread_priority : priority, stack == 0 ? default_thread_stack : stack};
+    const std::array arguments{argument(prim_in.data(), sizeof prim_in), argument(values.data(), sizeof values)};
+    return call_remotectl(device, generation, set_param_method, 2, arguments);
 }
 
 Status register_default_listener(Device& device, Generation generation) {

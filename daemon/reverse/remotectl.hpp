@@ -36,6 +36,13 @@ struct CloseResult {
 OpenResult remotectl_open(Device& device, Generation generation, std::string_view uri);
 CloseResult remotectl_close(Device& device, Generation generation, std::uint32_t handle);
 
+// What the DSP's own library says for "no wish" (USERSPACE 9.2).
+inline constexpr std::uint32_t default_thread_priority = 0xC0;
+inline constexpr std::uint32_t default_thread_stack = 16U << 10;
+/// Sets priority (1 is most urgent) and stack (bytes) of the DSP threads that serve this process from now on; 0 is the
+/// default above.
+CallResult set_thread_parameters(Device& device, Generation generation, std::uint32_t priority, std::uint32_t stack);
+
 /// Announces that this process serves the DSP threads that have no listener of their own; for static PDs (USERSPACE 4.3
 /// step 5). ErrorKind::dsp or lost.
 Status register_default_listener(Device& device, Generation generation);

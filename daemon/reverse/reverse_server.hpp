@@ -21,9 +21,10 @@ class ReverseServer {
 public:
     /// `device`, `stats` and what `memory` points to must outlive the server. `environment` is what getenv answers the
     /// DSP with. Without a `memory.budget` the DSP is told that there is no apps_mem; without a `log`, which must
-    /// outlive the server, that there is no adspmsgd_apps.
+    /// outlive the server, that there is no adspmsgd_apps. `more` are the client's interfaces, and outlives it too.
     ReverseServer(Device& device, FileTree tree, ReverseStats& stats, Environment environment = {},
-                  PdMemory memory = {}, DspLog* log = nullptr, std::size_t open_files = OpenFiles::default_cap);
+                  PdMemory memory = {}, DspLog* log = nullptr, std::size_t open_files = OpenFiles::default_cap,
+                  InterfaceSource* more = nullptr);
 
     /// Serves until the PD or the device ends; all signals blocked (see Listener::run). `on_up` is called on this
     /// thread when init2 succeeded: from then on modules can be opened from other threads.

@@ -4,10 +4,12 @@
 // that belongs to another call is seen. Prints one JSON object: calls, failed, mixed, error (of the first failure).
 //
 //   --calls 0 calls until stdin ends, after a line "calling" when every thread has its lane, and "failing" once when a
-//   call fails. With --method it makes one call and prints its result, for error tests.
+//   call fails. With --method it makes one call and prints its result, for error tests. With --ways it calls in each
+//   way that the library has (inline, large, buffer, job, callback) and says which of them gave the right bytes.
 #include "client/fastrpc.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -68,6 +70,66 @@ void call_loop(fastrpc_module* module, std::uint64_t seed, std::uint64_t calls, 
     }
 }
 
+fastrpc_arg bytes(std::vector<std::uint8_t>& memory) {
+    return {memory.data(), memory.size(), nullptr, 0};
+}
+
+std::vector<std::uint8_t> pattern(std::size_t size) {
+    std::vector<std::uint8_t> memory(size);
+    for (std::size_t i = 0; i < size; ++i) memory[i] = static_cast<std::uint8_t>(mix(i) >> 5);
+    return memory;
+}
+
+bool call_in_buffer(fastrpc_session* session, fastrpc_module* module, fastrpc_error& error) {
+    constexpr std::size_t half = 1U << 20;
+    fastrpc_buffer* buffer = nullptr;
+    if (fastrpc_buffer_alloc(session, 2 * half, &buffer, &error) != 0) return false;
+    auto* data = static_cast<std::uint8_t*>(fastrpc_buffer_data(buffer));
+    const auto in = pattern(half);
+    bool right = fastrpc_buffer_begin(buffer, FASTRPC_WRITE, &error) == 0;
+    std::copy(in.begin(), in.end(), data);
+    right = right && fastrpc_buffer_end(buffer, FASTRPC_WRITE, &error) == 0;
+    const std::array<fastrpc_arg, 2> args{fastrpc_arg{nullptr, half, buffer, 0}, {nullptr, half, buffer, half}};
+    right = right && fastrpc_invoke(module, echo_scalars, args.data(), args.size(), &error) == 0;
+    right = right && fastrpc_buffer_begin(buffer, FASTRPC_READ, &error) == 0;
+    right = right && std::equal(in.begin(), in.end(), data + half);
+    return fastrpc_buffer_end(buffer, FASTRPC_READ, &error) == 0 && fastrpc_buffer_free(buffer) == 0 && right;
+}
+
+bool call_with_copies(fastrpc_module* module, std::size_t size, fastrpc_error& error) {
+    auto in = pattern(size), out = std::vector<std::uint8_t>(size);
+    const std::array<fastrpc_arg, 2> args{bytes(in), bytes(out)};
+    return fastrpc_invoke(module, echo_scalars, args.data(), args.size(), &error) == 0 && in == out;
+}
+
+bool call_as_job(fastrpc_module* module, bool with_callback, fastrpc_error& error) {
+    auto in = pattern(300000), out = std::vector<std::uint8_t>(in.size());
+    const std::array<fastrpc_arg, 2> args{bytes(in), bytes(out)};
+    std::binary_semaphore called{0};
+    fastrpc_job* job = nullptr;
+    const fastrpc_callback callback = [](void* context, int, const fastrpc_error*) {
+        static_cast<std::binary_semaphore*>(context)->release();
+    };
+    if (fastrpc_invoke_async(module, echo_scalars, args.data(), args.size(), with_callback ? callback : nullptr,
+                             &called, &job, &error) != 0)
+        return false;
+    if (with_callback) called.acquire();
+    int result = -1;
+    const bool waited = fastrpc_job_wait(job, with_callback ? 0 : -1, &result, &error) == 0;
+    return fastrpc_job_free(job) == 0 && waited && result == 0 && in == out;
+}
+
+nlohmann::json call_in_each_way(fastrpc_session* session, fastrpc_module* module) {
+    fastrpc_error error{};
+    nlohmann::json ways;
+    ways["inline"] = call_with_copies(module, FASTRPC_MAX_INLINE, error);
+    ways["large"] = call_with_copies(module, 3000001, error);
+    ways["buffer"] = call_in_buffer(session, module, error);
+    ways["job"] = call_as_job(module, false, error);
+    ways["callback"] = call_as_job(module, true, error);
+    return {{"stage", "ways"}, {"bits", 8 * sizeof(void*)}, {"ways", ways}, {"error", error.text}};
+}
+
 int report(const nlohmann::json& result, int code) {
     std::puts(result.dump().c_str());
     std::fflush(stdout);
@@ -83,6 +145,7 @@ int main(int argc, char** argv) {
     unsigned threads = 1;
     std::uint64_t calls = 100;
     int method = -1;
+    bool ways = false;
     std::uint32_t value = 0;
     app.add_option("--domain", domain);
     app.add_option("--pd", pd);
@@ -94,6 +157,7 @@ int main(int argc, char** argv) {
     app.add_option("--calls", calls, "per thread; 0 = until stdin ends");
     app.add_option("--method", method, "one call of this method");
     app.add_option("--value", value, "its u32 input");
+    app.add_flag("--ways", ways, "one call in each way that there is");
     CLI11_PARSE(app, argc, argv);
 
     fastrpc_error error{};
@@ -117,7 +181,9 @@ int main(int argc, char** argv) {
     }
     Tally tally;
     nlohmann::json result;
-    if (method >= 0) {
+    if (ways) {
+        result = call_in_each_way(session, module);
+    } else if (method >= 0) {
         std::array<std::uint8_t, 16> out{};
         std::array<fastrpc_arg, 2> args{};
         args[0].data = &value;

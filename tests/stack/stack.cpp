@@ -399,6 +399,9 @@ pid_t Stack::fastrpcd() const noexcept {
 pid_t Stack::vdsp() const noexcept {
     return vdsp_ ? vdsp_->pid() : -1;
 }
+pid_t Stack::activator() const noexcept {
+    return activator_ ? activator_->pid() : -1;
+}
 
 std::string Stack::log() const {
     std::ifstream file(scratch_.path("log"));
@@ -426,6 +429,19 @@ Status Stack::set_latency(unsigned microseconds) const {
 void Stack::kill_fastrpcd() {
     if (fastrpcd_) fastrpcd_->end(0ms);
     fastrpcd_.reset();
+}
+
+void Stack::kill_bus() {
+    if (bus_) bus_->end(0ms);
+    bus_.reset();
+}
+
+Status Stack::restart_bus() {
+    if (!fastrpcd_ || !fastrpcd_->wait(30s))
+        return fail(ErrorKind::timeout, "fastrpcd did not end when it lost its bus");
+    fastrpcd_.reset();
+    if (Status started = start_bus(); !started) return started;
+    return start_fastrpcd();
 }
 
 Launch Stack::client(std::string_view what, std::vector<std::string> arguments, std::string user) const {

@@ -81,6 +81,8 @@ public:
     [[nodiscard]] std::vector<pid_t> hosts() const;
     [[nodiscard]] pid_t fastrpcd() const noexcept;
     [[nodiscard]] pid_t vdsp() const noexcept;
+    /// What starts the hosts of sessions.
+    [[nodiscard]] pid_t activator() const noexcept;
 
     /// Ends everything; what did not end cleanly on SIGTERM (a sanitizer's report, a hang) comes back as a text each.
     std::vector<std::string> stop();
@@ -99,6 +101,10 @@ public:
     /// kill -9, and a new one on the same sockets.
     void kill_fastrpcd();
     Status start_fastrpcd();
+    /// kill -9 of the bus; its clients hear of it.
+    void kill_bus();
+    /// A new bus, and a new fastrpcd on it once the old one has ended by itself, as systemd starts them.
+    Status restart_bus();
 
     /// A program of the build, as `user`, with the client environment; `arguments` after its path below the build root.
     [[nodiscard]] Launch client(std::string_view program, std::vector<std::string> arguments,

@@ -26,41 +26,8 @@ stamp=$(sha256sum "$here/fetch.sh" | cut -d' ' -f1)
 if [ -z "$update" ] && [ "$(cat "$work/fetched" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 rm -f "$work/fetched"
 
-. /etc/os-release
-[ "${ID:-}" = debian ] || die "the guest is made of Debian packages of this machine's release, and this is ${ID:-unknown}"
-mirror=${FASTRPCD_VM_MIRROR:-http://deb.debian.org}
-
-apt=$work/apt
-mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
-: >"$apt/status"
-for suite in "debian $VERSION_CODENAME" "debian $VERSION_CODENAME-updates" "debian-security $VERSION_CODENAME-security"; do
-    echo "deb $mirror/${suite% *} ${suite#* } main"
-done >"$apt/sources.list"
-# The machine's own apt.conf.d still counts: it may name a proxy.
-cat >"$apt/apt.conf" <<TEXT
-Dir::Etc::SourceList "$apt/sources.list";
-Dir::Etc::SourceParts "/dev/null";
-Dir::Etc::Preferences "/dev/null";
-Dir::Etc::PreferencesParts "/dev/null";
-Dir::State "$apt";
-Dir::State::lists "$apt/lists";
-Dir::State::status "$apt/status";
-Dir::Cache "$apt/cache";
-APT::Architecture "arm64";
-APT::Architectures { "arm64"; "$native"; };
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-TEXT
-export APT_CONFIG=$apt/apt.conf
-# Downloads into $apt/cache/archives, each file once; a hook of the machine that empties the cache has no say here.
-fetch() { (cd "$apt/cache/archives" && apt-get -qq -o APT::Keep-Downloaded-Packages=true "$@"); }
-# The downloaded file of package $1, of architecture $2.
-deb() {
-    local version
-    version=$(apt-cache policy "$1:$2" | sed -n 's/^ *Candidate: //p')
-    echo "$apt/cache/archives/$1_${version//:/%3a}_$2.deb"
-}
-
+. "$here/../support/foreign_apt.sh"
+foreign_apt "$work/apt" arm64
 apt-get -qq update
 # Flavours (rt, cloud) have another word before the architecture.
 mapfile -t kernels < <(apt-cache pkgnames linux-image- | sed -n 's/^linux-image-\([0-9.]*[0-9][^-]*\(-[0-9]*\)\?-arm64\)$/\1/p' |
@@ -95,19 +62,7 @@ done
 # The headers name their siblings by absolute paths.
 sed -i "s#/usr/src/linux-headers-$version-common#$work/kernel&#" "$work/kernel/usr/src/linux-headers-$release/Makefile"
 
-# "Inst NAME (VERSION ORIGIN [ARCHITECTURE])", whether or not the file is here already.
-apt-get -qq --simulate --yes install "${packages[@]}" |
-    sed -n 's/^Inst \([^ :]*\)[^ ]* (\([^ ]*\) .*\[\([a-z0-9]*\)\]).*/\1 \2 \3/p' | while read -r name package arch; do
-    case $name in
-    debconf | rpcsvc-proto) continue ;;              # for package scripts and builds, which never run
-    libc6-dev | libc-dev-bin | linux-libc-dev) continue ;; # the cross compiler has its own
-    esac
-    echo "$apt/cache/archives/${name}_${package//:/%3a}_$arch.deb"
-done | xargs -P 2 -I{} dpkg -x {} "$work/sysroot"
-# Links from the root of the guest are links from here while we build.
-find "$work/sysroot" -type l -lname '/*' -printf '%l %p\n' | while read -r target link; do
-    ln -sfr "$work/sysroot$target" "$link"
-done
+unpack_all "$work/sysroot" "${packages[@]}"
 [ -x "$work/sysroot/bin/busybox" ] || die "the sysroot is incomplete"
 echo "$release" >"$work/release"
 echo "$stamp" >"$work/fetched"

@@ -148,6 +148,7 @@ std::string GuestOs::status_json() {
             if (const auto client = clients_.find(id); client != clients_.end())
                 for (const auto& [address, page] : client->second.maps) mapped += page.size;
         const auto firmware = pd->process ? pd->process->firmware() : std::nullopt;
+        const auto threads = pd->process ? pd->process->threads() : std::nullopt;
         const bool has_client = !is_static(pd->kind) && !pd->clients.empty();
         list.push_back(
             {{"client", has_client ? *pd->clients.begin() : 0},
@@ -161,6 +162,8 @@ std::string GuestOs::status_json() {
              {"firmware",
               firmware ? nlohmann::json{{"state", firmware->state}, {"step", firmware->step}, {"text", firmware->text}}
                        : nlohmann::json()},
+             {"threads", threads ? nlohmann::json{{"priority", threads->priority}, {"stack", threads->stack}}
+                                 : nlohmann::json()},
              {"calls", pd->process ? pd->process->calls() : 0},
              {"reverse_calls", pd->process ? pd->process->reverse_calls() : 0}});
     }

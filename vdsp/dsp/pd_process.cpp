@@ -149,6 +149,11 @@ std::optional<FirmwareState> PdProcess::firmware() const {
     return firmware_;
 }
 
+std::optional<ThreadMessage> PdProcess::threads() const {
+    const std::lock_guard lock(mutex_);
+    return threads_;
+}
+
 std::vector<LoadedModule> PdProcess::modules() const {
     const std::lock_guard lock(mutex_);
     return modules_;
@@ -232,6 +237,12 @@ void PdProcess::take(const Frame& frame) {
         return;
     case PdOp::progress:
         note_progress(frame.payload);
+        return;
+    case PdOp::threads:
+        if (const auto threads = value_of<ThreadMessage>(frame.payload)) {
+            const std::lock_guard lock(mutex_);
+            threads_ = *threads;
+        }
         return;
     default:
         log::warning(fmt::format("the process of a PD sent an unknown message {}", frame.header.opcode));

@@ -114,6 +114,8 @@ public:
     [[nodiscard]] std::vector<LoadedModule> modules() const;
     /// Nothing without a script.
     [[nodiscard]] std::optional<FirmwareState> firmware() const;
+    /// What the host last wanted of its threads; nothing without a wish.
+    [[nodiscard]] std::optional<ThreadMessage> threads() const;
     [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
     [[nodiscard]] std::uint64_t reverse_calls() const noexcept { return reverse_calls_; }
 
@@ -166,6 +168,7 @@ private:
     std::vector<std::uint64_t> gone_windows_; ///< unmapped meanwhile
     std::vector<LoadedModule> modules_;
     std::optional<FirmwareState> firmware_;
+    std::optional<ThreadMessage> threads_;
     bool ending_ = false;
     Lines lines_;
 

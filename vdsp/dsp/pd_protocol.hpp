@@ -19,6 +19,7 @@
 //   83 loaded        pd > os     packed (pack.hpp): text URI, text file, u64 size, text SHA-256, u32 reads
 //   84 scripted      pd > os     none             -            the outcome of the script with that cookie is on its
 //   paper 85 progress      pd > os     packed: text state, u32 step, text reason        where the firmware's script is
+//   86 threads       pd > os     ThreadMessage    -            the host set the parameters of its DSP threads
 //
 // A line is a SEQPACKET pair of its own between a caller's thread in the guest OS and a DSP thread in the PD, so that
 // a call costs two hops: LineRequest down, LineResponse up, in the order of the requests.
@@ -57,6 +58,7 @@ enum class PdOp : std::uint16_t {
     loaded = 83,
     scripted = 84,
     progress = 85,
+    threads = 86,
 };
 
 struct WindowMessage {
@@ -65,6 +67,12 @@ struct WindowMessage {
     std::uint64_t offset;  ///< of the window in the fd
 };
 static_assert(sizeof(WindowMessage) == 24);
+
+struct ThreadMessage {
+    std::uint32_t priority;
+    std::uint32_t stack; ///< bytes
+};
+static_assert(sizeof(ThreadMessage) == 8);
 
 /// A call on a line.
 struct LineRequest {

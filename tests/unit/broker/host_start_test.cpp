@@ -36,7 +36,9 @@ protected:
         HostOrder order{
             .session_socket = socket_path(),
             .message = {.session_id = 5, .owner_uid = 1000, .label = "mine", .grant = session_of(5, 1000).grant}};
-        order.directories.push_back(scratch.fd());
+        auto directories = std::make_shared<std::vector<UniqueFd>>();
+        directories->push_back(scratch.fd());
+        order.directories = std::move(directories);
         order.charges = {quotas.sessions.record(1, 1), quotas.lanes.record(3, 4)};
         order.open_charges.push_back(quotas.opens.record(1000, 1));
         start = std::make_unique<HostStart>(

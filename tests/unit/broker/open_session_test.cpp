@@ -89,6 +89,10 @@ TEST(OpenSession, gives_a_socket_that_leads_to_the_host_and_not_before_the_host_
     EXPECT_EQ(numbers["memory"], 1048576U);
     EXPECT_EQ(numbers["buffers"], 8U);
     EXPECT_EQ(numbers["deadline-ms"], 5000U);
+    EXPECT_EQ(numbers["sessions"], 2U);
+    EXPECT_EQ(numbers["queue-ms"], 30000U);
+    EXPECT_EQ(numbers["best-priority"], 100U);
+    EXPECT_EQ(numbers["thread-priority"], 0U);
     EXPECT_GT(numbers["line"], 0U);
 }
 
@@ -106,16 +110,40 @@ TEST(OpenSession, options_narrow_the_grant_and_never_widen_it) {
     PrivateSystem system;
     Client client = system.client(nobody);
     Call narrow = client.open("cdsp", "unsigned", [](sd_bus_message* m) {
-        return ::sd_bus_message_append(m, "{sv}{sv}{sv}", "lanes", "u", 2U, "memory", "t", std::uint64_t{4096},
-                                       "deadline-ms", "u", 10U);
+        return ::sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "lanes", "u", 2U, "memory", "t", std::uint64_t{4096},
+                                       "deadline-ms", "u", 10U, "priority", "u", 200U, "stack", "u", 4096U);
     });
-    FakeHost host = system.next_host();
-    EXPECT_EQ(host.start.grant.limits, (Limits{2, 2, 4096, 8, 10}));
+    const Grant small = system.next_host().start.grant;
+    EXPECT_EQ(small.limits.lanes, 2U);
+    EXPECT_EQ(small.limits.mapped_bytes, 4096U);
+    EXPECT_EQ(small.limits.deadline_ms, 10U);
+    EXPECT_EQ(small.thread_priority, 200U);
+    EXPECT_EQ(small.thread_stack, 4096U);
     Call wide = client.open("cdsp", "unsigned", [](sd_bus_message* m) {
-        return ::sd_bus_message_append(m, "{sv}{sv}{sv}", "lanes", "u", 4000U, "memory", "t", ~std::uint64_t{0},
-                                       "deadline-ms", "u", ~0U);
+        return ::sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}", "lanes", "u", 4000U, "memory", "t", ~std::uint64_t{0},
+                                       "deadline-ms", "u", ~0U, "priority", "u", 1U, "stack", "u", ~0U);
     });
-    EXPECT_EQ(system.next_host().start.grant.limits, (Limits{2, 4, 1048576, 8, 5000}));
+    const Grant all = system.next_host().start.grant;
+    EXPECT_EQ(all.limits.lanes, 4U);
+    EXPECT_EQ(all.limits.mapped_bytes, 1048576U);
+    EXPECT_EQ(all.limits.deadline_ms, 5000U);
+    EXPECT_EQ(all.thread_priority, 100U) << "a lower number is more urgent";
+    EXPECT_EQ(all.thread_stack, 65536U);
+}
+
+TEST(OpenSession, threads_have_the_firmwares_choice_where_the_rule_gives_none_or_nothing_is_asked) {
+    PrivateSystem system;
+    Client plain = system.client(nobody), without = system.client(crowd);
+    Call nothing = plain.open("cdsp", "unsigned");
+    const Grant unasked = system.next_host().start.grant;
+    EXPECT_EQ(unasked.thread_priority, 0U);
+    EXPECT_EQ(unasked.thread_stack, 0U);
+    Call call = without.open("cdsp", "unsigned", [](sd_bus_message* m) {
+        return ::sd_bus_message_append(m, "{sv}{sv}", "priority", "u", 7U, "stack", "u", 4096U);
+    });
+    const Grant refused = system.next_host().start.grant;
+    EXPECT_EQ(refused.thread_priority, 0U);
+    EXPECT_EQ(refused.thread_stack, 0U);
 }
 
 TEST(OpenSession, the_directories_reach_the_host) {
@@ -157,6 +185,10 @@ TEST(OpenSession, each_bad_option_is_refused_by_name) {
              {with("lanes", "u", 0U), "\"lanes\" must be at least 1"},
              {with("deadline-ms", "u", 0U), "\"deadline-ms\" must be at least 1"},
              {with("memory", "u", 1U), "\"memory\" must be of type t"},
+             {with("wait-ms", "t", std::uint64_t{1}), "\"wait-ms\" must be of type u"},
+             {with("priority", "u", 0U), "\"priority\" must be at least 1"},
+             {with("priority", "u", 256U), "\"priority\" must be at most 255"},
+             {with("stack", "u", 0U), "\"stack\" must be at least 1"},
              {with("label", "s", long_label.c_str()), "\"label\""},
              {with("label", "s", "a\x1b[31m"), "\"label\""},
              {[](sd_bus_message* m) {

@@ -25,13 +25,15 @@ constexpr const char* default_policy = R"({
   "rules": [
     { "name": "unsigned-for-some", "subject": { "users": [0, 65534] }, "domains": ["cdsp"], "kinds": ["unsigned"],
       "effect": "allow",
-      "limits": { "sessions_per_uid": 2, "lanes": 4, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000 } },
+      "limits": { "sessions_per_uid": 2, "lanes": 4, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000,
+                  "opens_per_minute": 60000, "best_priority": 100, "stack_bytes": 65536 } },
     { "name": "many-lanes", "subject": { "users": [1] }, "domains": ["cdsp"], "kinds": ["unsigned"],
       "effect": "allow",
       "limits": { "sessions_per_uid": 2, "lanes": 222, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000 } },
     { "name": "crowd", "subject": { "users": [2] }, "domains": ["cdsp"], "kinds": ["unsigned", "signed"],
       "effect": "allow",
-      "limits": { "sessions_per_uid": 64, "lanes": 1, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000 } },
+      "limits": { "sessions_per_uid": 64, "lanes": 1, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000,
+                  "queued_per_uid": 3, "queue_ms": 20000, "reclaim_idle_ms": 5000 } },
     { "name": "nothing-signed", "subject": { "users": [0, 65534] }, "domains": ["cdsp", "adsp"], "kinds": ["signed"],
       "effect": "deny" }
   ]

@@ -13,7 +13,7 @@ TEST_F(RegistryTest, a_session_that_came_back_is_listed_with_its_charges) {
     EXPECT_EQ(session->about.label, "test");
     EXPECT_EQ(session->state(), "ready");
     EXPECT_EQ(quotas.lanes.used(static_cast<std::uint8_t>(Domain::cdsp)), 5U);
-    EXPECT_EQ(quotas.sessions.used(Quotas::session_key(1000, static_cast<std::uint8_t>(Domain::cdsp))), 1U);
+    EXPECT_EQ(quotas.sessions.used(Quotas::session_key(1000, Domain::cdsp)), 1U);
     ASSERT_NE(registry.find_domain(Domain::cdsp), nullptr);
     EXPECT_EQ(registry.find_domain(Domain::cdsp)->sessions_used, 1U);
 }
@@ -85,10 +85,10 @@ TEST_F(RegistryTest, a_session_whose_host_crashed_is_lost_and_gone) {
     EXPECT_EQ(quotas.lanes.keys() + quotas.sessions.keys(), 0U);
 }
 
-TEST_F(RegistryTest, a_session_that_is_closed_on_request_is_not_reported_as_lost) {
+TEST_F(RegistryTest, a_session_that_its_owner_closes_is_not_reported_as_lost) {
     auto host = adopted(session_of(42, 1000));
     ASSERT_TRUE(host);
-    ASSERT_TRUE(registry.close(*registry.find_session("s000000000000002a")));
+    ASSERT_TRUE(registry.close(*registry.find_session("s000000000000002a"), 1000));
     EXPECT_TRUE(seen.saw("session closing"));
     const auto frame = host->receive();
     ASSERT_TRUE(frame);
@@ -97,6 +97,37 @@ TEST_F(RegistryTest, a_session_that_is_closed_on_request_is_not_reported_as_lost
     host->bye("closed over D-Bus");
     ASSERT_TRUE(loop.until([&] { return registry.sessions().empty(); }));
     EXPECT_EQ(std::ranges::count_if(seen.events, [](const auto& e) { return e.starts_with("lost"); }), 0);
+}
+
+TEST_F(RegistryTest, a_session_that_another_closes_is_lost_and_its_owner_is_told_by_whom) {
+    auto host = adopted(session_of(42, 1000));
+    ASSERT_TRUE(host);
+    ASSERT_TRUE(registry.close(*registry.find_session("s000000000000002a"), 0));
+    const auto frame = host->receive();
+    ASSERT_TRUE(frame);
+    EXPECT_EQ(decode<TerminateMessage>(frame->payload)->reason, LostReason::terminated);
+    host->bye("told to end");
+    ASSERT_TRUE(loop.until([&] { return registry.sessions().empty(); }));
+    EXPECT_TRUE(seen.saw("lost: terminated by uid 0 (root) over D-Bus"));
+}
+
+TEST_F(RegistryTest, a_session_that_comes_back_is_charged_as_it_was_and_all_goes_with_it) {
+    Description about = session_of(42, 1000);
+    about.grant.limits.mapped_bytes = 5000;
+    about.grant.limits.buffers = 7;
+    {
+        const auto host = adopted(about);
+        ASSERT_TRUE(host);
+        EXPECT_EQ(quotas.sessions.used(Quotas::session_key(1000, Domain::cdsp)), 1U);
+        EXPECT_EQ(quotas.slots.used(Quotas::domain_key(Domain::cdsp)), 1U);
+        EXPECT_EQ(quotas.uid_lanes.used(1000), 4U);
+        EXPECT_EQ(quotas.uid_bytes.used(1000), 5000U);
+        EXPECT_EQ(quotas.uid_fds.used(1000), session_fds(about.grant.limits));
+    }
+    ASSERT_TRUE(loop.until([&] { return registry.sessions().empty(); }));
+    EXPECT_EQ(quotas.sessions.total() + quotas.slots.total() + quotas.lanes.total() + quotas.uid_lanes.total() +
+                  quotas.uid_bytes.total() + quotas.uid_fds.total(),
+              0U);
 }
 
 TEST_F(RegistryTest, a_static_pd_whose_host_is_away_is_stopped_and_comes_back) {

@@ -40,9 +40,19 @@ TEST_F(Arguments, a_count_that_differs_from_the_scalars_is_refused) {
     EXPECT_TRUE(check(Scalars::make(2, 0, 0), {}));
 }
 
-TEST_F(Arguments, handles_are_refused) {
+TEST_F(Arguments, a_handle_is_a_buffer_and_nothing_else) {
+    fastrpc_buffer whole = buffer(100);
+    EXPECT_TRUE(check(Scalars::make(2, 0, 0, 1, 1), {{nullptr, 100, &whole, 0}, {nullptr, 0, &whole, 100}}));
     EXPECT_FALSE(check(Scalars::make(2, 0, 0, 1, 0), {{memory.data(), 5}}));
+    EXPECT_FALSE(check(Scalars::make(2, 0, 0, 0, 1), {{nullptr, 0}}));
+    EXPECT_FALSE(check(Scalars::make(2, 0, 0, 0, 1), {{nullptr, 101, &whole, 0}}));
     EXPECT_FALSE(check(Scalars::make(2, 0, 0, 0, 1), {}));
+    if constexpr (sizeof(std::size_t) > 4) {
+        const auto beyond = static_cast<std::size_t>(std::uint64_t{1} << 32);
+        fastrpc_buffer huge = buffer(beyond + 10);
+        EXPECT_FALSE(check(Scalars::make(2, 0, 0, 1, 0), {{nullptr, 10, &huge, beyond}}));
+        EXPECT_TRUE(check(Scalars::make(2, 1, 0), {{nullptr, 10, &huge, beyond}})) << "only handles count in 32 bits";
+    }
 }
 
 TEST_F(Arguments, null_is_fine_only_without_bytes) {
@@ -50,16 +60,33 @@ TEST_F(Arguments, null_is_fine_only_without_bytes) {
     EXPECT_FALSE(check(Scalars::make(2, 1, 0), {{nullptr, 1}}));
 }
 
-TEST_F(Arguments, too_many_inline_bytes_are_refused_with_the_advice_to_use_a_buffer) {
-    std::vector<std::byte> large(max_inline + 1);
-    EXPECT_TRUE(check(Scalars::make(2, 1, 1), {{large.data(), max_inline}, {large.data(), max_inline}}));
-    for (const unsigned in : {0U, 1U}) {
-        const auto refused = check(Scalars::make(2, in, 1 - in), {{large.data(), max_inline + 1}});
-        ASSERT_FALSE(refused);
-        EXPECT_NE(refused.error().text.find("fastrpc_buffer_alloc"), std::string::npos) << refused.error().text;
-    }
-    EXPECT_FALSE(check(Scalars::make(2, 2, 0), {{large.data(), max_inline}, {large.data(), 1}}));
-    EXPECT_FALSE(check(Scalars::make(2, 1, 0), {{large.data(), SIZE_MAX}})) << "padding must not wrap to 0";
+TEST_F(Arguments, what_no_dsp_could_be_given_is_refused) {
+    const auto refused = check(Scalars::make(2, 1, 0), {{memory.data(), SIZE_MAX}});
+    ASSERT_FALSE(refused) << "padding must not wrap to 0";
+    EXPECT_NE(refused.error().text.find(std::to_string(max_argument)), std::string::npos) << refused.error().text;
+}
+
+TEST_F(Arguments, the_largest_are_moved_until_the_rest_fits) {
+    std::byte* at = memory.data();
+    const std::vector<fastrpc_arg> args{{at, 1000}, {at, 60000}, {at, 50000}, {at, 9}, {at, 70000}, {at, 70001}};
+    const Scalars scalars = Scalars::make(2, 4, 2);
+    const auto bytes = check(scalars, args);
+    ASSERT_TRUE(bytes);
+    EXPECT_FALSE(bytes->fit());
+    const MovedArguments moved = choose_moved(scalars, args, *bytes);
+    EXPECT_EQ(moved.chosen.to_ulong(), 0b110010UL);
+    EXPECT_EQ(moved.left.in, 1000U + 50000U + 16U);
+    EXPECT_EQ(moved.left.out, 0U);
+    EXPECT_EQ(moved.bytes, arena_share(60000) + arena_share(70000) + arena_share(70001));
+    EXPECT_TRUE(moved.left.fit());
+}
+
+TEST_F(Arguments, as_many_bytes_as_a_message_carries_are_not_moved) {
+    std::byte* at = memory.data();
+    const auto bytes = check(Scalars::make(2, 2, 1), {{at, max_inline - 8}, {at, 8}, {at, max_inline}});
+    ASSERT_TRUE(bytes);
+    EXPECT_TRUE(bytes->fit());
+    EXPECT_FALSE(check(Scalars::make(2, 2, 0), {{at, max_inline - 8}, {at, 9}})->fit());
 }
 
 TEST_F(Arguments, a_range_must_lie_in_its_buffer) {

@@ -205,6 +205,16 @@ TEST_P(Generations, sharing_and_heaps_use_both_kinds_of_request) {
     EXPECT_EQ(requests, (std::vector{2U, 1U}));
 }
 
+TEST_P(Generations, handles_among_the_arguments_are_refused) {
+    const auto device = open();
+    EXPECT_FALSE(device->facts().takes_handles);
+    ASSERT_TRUE(device->map_buffer(7, memory_file(page).get()));
+    const std::array handle{Argument{nullptr, 8, 7, 0}};
+    EXPECT_EQ(device->invoke(0x7000, Scalars::make(2, 0, 0, 1, 0), handle).os_error, EOPNOTSUPP);
+    EXPECT_EQ(device->invoke(0x7000, Scalars::make(2, 0, 0, 0, 1), handle).os_error, EOPNOTSUPP);
+    EXPECT_EQ(kernel.count(accel_abi::invoke), 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, Generations, testing::Values(AccelGeneration::rfc, AccelGeneration::v1),
                          [](const auto& each) { return each.param == AccelGeneration::rfc ? "rfc" : "v1"; });
 

@@ -23,8 +23,8 @@ public:
     Status unmap_buffer(std::uint32_t) override { throw std::logic_error("unmap_buffer"); }
     Result<std::uint32_t> buffer_number(std::uint32_t) const override { throw std::logic_error("buffer_number"); }
     std::uint32_t find_buffer(std::uint32_t) const override { throw std::logic_error("find_buffer"); }
-    Result<std::uint64_t> share(std::uint32_t, std::uint64_t, ShareMode) override { throw std::logic_error("share"); }
-    Status unshare(std::uint32_t) override { throw std::logic_error("unshare"); }
+    Result<Shared> share_buffer(std::uint32_t, std::uint64_t, ShareMode) override { throw std::logic_error("share"); }
+    Result<CallResult> unshare_buffer(std::uint32_t) override { throw std::logic_error("unshare"); }
     Result<std::uint64_t> grow_heap(std::uint64_t, DspHeap) override { throw std::logic_error("grow_heap"); }
     Status shrink_heap(std::uint64_t, std::uint64_t) override { throw std::logic_error("shrink_heap"); }
     Status reclaim_heap(std::uint64_t, std::uint64_t) override { throw std::logic_error("reclaim_heap"); }

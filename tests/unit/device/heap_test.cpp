@@ -16,9 +16,9 @@ using namespace fastrpc::daemon;
 TEST(DmaBuf, no_ordinary_file_is_taken_for_one) {
     const UniqueFd memory(::memfd_create("m", MFD_CLOEXEC));
     const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    EXPECT_FALSE(is_dma_buf(memory.get()));
-    EXPECT_FALSE(is_dma_buf(null.get()));
-    EXPECT_FALSE(is_dma_buf(-1));
+    EXPECT_FALSE(is_dma_buf(memory.get(), memory.get()));
+    EXPECT_FALSE(is_dma_buf(null.get(), memory.get()));
+    EXPECT_FALSE(is_dma_buf(-1, memory.get()));
 }
 
 TEST(DmaBuf, its_size_is_what_the_file_says) {

@@ -396,6 +396,41 @@ TEST_F(Misc, a_failed_share_leaves_the_buffer_free) {
     EXPECT_TRUE(device->unmap_buffer(5));
 }
 
+TEST_F(Misc, a_share_gives_the_dsps_own_code_to_who_wants_it) {
+    map(5, page);
+    kernel.answers[misc_abi::mem_map] = [](void*) { return ENOMEM; };
+    const auto shared = device->share_buffer(5, page, ShareMode::fd);
+    ASSERT_TRUE(shared);
+    EXPECT_EQ(shared->call.result, -1);
+    EXPECT_EQ(shared->call.os_error, ENOMEM);
+    EXPECT_EQ(device->unshare_buffer(5).error().kind, ErrorKind::not_found); // nothing was asked
+}
+
+TEST_F(Misc, handles_follow_the_buffers_with_offset_length_and_number) {
+    map(5, 2 * page);
+    kernel.answers[misc_abi::invoke] = [](void* argument) {
+        const auto& request = as<misc_abi::Invoke>(argument);
+        const auto* arguments = reinterpret_cast<const KernelArgument*>(request.arguments);
+        EXPECT_EQ(request.scalars, Scalars::make(2, 0, 0, 1, 1).word);
+        EXPECT_EQ(arguments[0].address, 8U);
+        EXPECT_EQ(arguments[0].length, page);
+        EXPECT_GE(arguments[0].fd, 512);
+        EXPECT_EQ(arguments[0].attributes, 0U);
+        EXPECT_EQ(arguments[1].fd, arguments[0].fd);
+        return 0;
+    };
+    const Scalars scalars = Scalars::make(2, 0, 0, 1, 1);
+    const auto call = [&](const Argument& first) {
+        return device->invoke(0x7000, scalars, std::array{first, Argument{nullptr, 0, 5, 2 * page}});
+    };
+    EXPECT_TRUE(call({nullptr, page, 5, 8}).ok());
+    for (const Argument& bad :
+         {Argument{nullptr, page, 0, 0}, Argument{nullptr, page, 6, 0}, Argument{nullptr, 2 * page + 1, 5, 0},
+          Argument{nullptr, 8, 5, 0xFFFFFFFF}, Argument{nullptr, 8, 5, std::uint64_t{1} << 32}})
+        EXPECT_EQ(call(bad).os_error, EINVAL);
+    EXPECT_EQ(kernel.count(misc_abi::invoke), 1);
+}
+
 TEST_F(Misc, address_0_is_never_unmapped) {
     map(5, page);
     kernel.answers[misc_abi::mem_map] = [](void*) { return 0; };

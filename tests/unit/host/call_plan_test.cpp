@@ -149,6 +149,22 @@ TEST_F(Plans, the_dsps_own_handles_are_out_of_reach) {
     EXPECT_EQ(plan.prepare(payload).error().kind, ErrorKind::not_found);
 }
 
+TEST_F(Plans, handles_are_refused_where_the_driver_drops_them) {
+    dsp.facts.takes_handles = false;
+    const std::unique_ptr<Device> accel = dsp.open();
+    BufferTable theirs(heap, *accel, 8, budget);
+    CallPlan other(theirs, modules, outputs.bytes());
+    UniqueFd share;
+    const std::uint32_t id = theirs.allocate(page, share).value().id;
+    std::vector<std::byte> payload = InvokeBuilder(module, Scalars::make(2, 0, 0, 1, 0)).buffer(id, 0, 8).payload();
+    const Status refused = other.prepare(payload);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
+    EXPECT_NE(refused.error().text.find("QDA"), std::string::npos) << refused.error().text;
+    payload = InvokeBuilder(module, Scalars::make(2, 1, 0)).buffer(id, 0, 8).payload();
+    EXPECT_TRUE(other.prepare(payload));
+}
+
 namespace {
 
 struct Refusal {
@@ -190,10 +206,14 @@ const Refusal refusals[] = {
          return p.invoke(1, 0).descriptor({0, 0, 0, 8}).raw_inputs(64).payload();
      }},
     {"inputs_without_arguments", ErrorKind::protocol, [](Plans& p) { return p.invoke(0, 0).raw_inputs(8).payload(); }},
-    {"input_handles", ErrorKind::unsupported,
+    {"input_handles_without_descriptors", ErrorKind::protocol,
      [](Plans& p) { return InvokeBuilder(p.module, Scalars::make(2, 0, 0, 1, 0)).payload(); }},
-    {"output_handles", ErrorKind::unsupported,
-     [](Plans& p) { return InvokeBuilder(p.module, Scalars::make(2, 0, 0, 0, 1)).payload(); }},
+    {"an_output_handle_too_few", ErrorKind::protocol,
+     [](Plans& p) { return InvokeBuilder(p.module, Scalars::make(2, 0, 0, 0, 2)).buffer(p.buffer, 0, 8).payload(); }},
+    {"a_handle_beyond_its_buffer", ErrorKind::invalid,
+     [](Plans& p) {
+         return InvokeBuilder(p.module, Scalars::make(2, 0, 0, 1, 0)).buffer(p.buffer, page, page + 1).payload();
+     }},
     {"attribute_bits", ErrorKind::unsupported,
      [](Plans& p) { return InvokeBuilder(p.module, Scalars{0x22000000}).payload(); }},
     {"unknown_module", ErrorKind::not_found,

@@ -68,8 +68,14 @@ public:
         --dsp_.mapped;
         return {};
     }
-    Result<std::uint64_t> share(std::uint32_t, std::uint64_t, ShareMode) override { return 0xD0000000; }
-    Status unshare(std::uint32_t) override { return {}; }
+    Result<Shared> share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) override {
+        const FakeDsp::Sharing sharing = dsp_.sharing.get();
+        return sharing ? Result<Shared>(sharing(id, length, mode)) : Shared{{}, 0xD0000000};
+    }
+    Result<CallResult> unshare_buffer(std::uint32_t id) override {
+        const FakeDsp::Unsharing unsharing = dsp_.unsharing.get();
+        return unsharing ? unsharing(id) : CallResult{};
+    }
     Result<std::uint64_t> grow_heap(std::uint64_t, DspHeap) override { return 0xE0000000; }
     Status shrink_heap(std::uint64_t, std::uint64_t) override { return {}; }
     CallResult invoke(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments) override {
@@ -296,7 +302,7 @@ Result<UniqueFd> FakeHeap::allocate(std::uint64_t size) {
     return fd;
 }
 
-bool FakeHeap::is_dma_buf(int fd) const {
+bool FakeHeap::is_dma_buf(int fd) {
     struct stat info {};
     if (::fstat(fd, &info) != 0) return false;
     const std::scoped_lock lock(mutex_);

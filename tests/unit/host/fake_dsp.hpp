@@ -25,22 +25,26 @@ class FakeDsp {
 public:
     using Method = std::function<CallResult(std::uint32_t handle, Scalars, std::span<const Argument>)>;
 
-    /// A method that a test may replace while lanes call it.
-    class MethodSlot {
+    using Sharing = std::function<Shared(std::uint32_t id, std::uint64_t length, ShareMode mode)>;
+    using Unsharing = std::function<CallResult(std::uint32_t id)>;
+
+    /// What a test may replace while lanes call it.
+    template<class F>
+    class Replaceable {
     public:
-        MethodSlot& operator=(Method method) {
+        Replaceable& operator=(F method) {
             const std::scoped_lock lock(mutex_);
             method_ = std::move(method);
             return *this;
         }
-        [[nodiscard]] Method get() const {
+        [[nodiscard]] F get() const {
             const std::scoped_lock lock(mutex_);
             return method_;
         }
 
     private:
         mutable std::mutex mutex_;
-        Method method_;
+        F method_;
     };
 
     /// Waits for the calls that are inside: a host may have left threads behind.
@@ -49,7 +53,9 @@ public:
     static constexpr std::uint32_t first_handle = 0x1000;
 
     /// What a module method does; default: every output byte becomes the sum of all inline input bytes.
-    MethodSlot method;
+    Replaceable<Method> method;
+    Replaceable<Sharing> sharing;     ///< what share_buffer() does; default: address 0xD0000000
+    Replaceable<Unsharing> unsharing; ///< what unshare_buffer() does; default: success
     CallResult init_result;
     CallResult listener_up; ///< of init2
     bool ignores_exit = false;
@@ -57,8 +63,9 @@ public:
     std::atomic<bool> hangs_at_log_end = false; ///< deinit comes back after release() alone
     bool keeps_log = false;                     ///< who waits for the log comes back with EPIPE alone
     std::atomic<bool> keeps_buffers = false;    ///< as shared ones
-    Facts facts{"misc", "a fake", true, true, true, unknown_capabilities()}; ///< of devices that are opened from now on
-    std::string advice;                                                      ///< after a failed init
+    Facts facts{
+        "misc", "a fake", true, true, true, true, unknown_capabilities()}; ///< of devices that are opened from now on
+    std::string advice;                                                    ///< after a failed init
     std::string node = "/dev/fastrpc-fake";
 
     // What happened.
@@ -137,7 +144,7 @@ private:
 class FakeHeap final : public Heap {
 public:
     Result<UniqueFd> allocate(std::uint64_t size) override;
-    [[nodiscard]] bool is_dma_buf(int fd) const override;
+    [[nodiscard]] bool is_dma_buf(int fd) override;
     Status begin_write(int) override { return {}; }
     Status end_write(int) override { return {}; }
 

@@ -16,7 +16,7 @@ constexpr auto op(LaneOp value) {
 
 /// A DSP behind an accel node, whose driver leaves callers asleep when it goes.
 Facts accel_facts() {
-    return {"accel", "QDA", true, false, false, unknown_capabilities()};
+    return {"accel", "QDA", true, false, false, false, unknown_capabilities()};
 }
 
 class NodesOfStaticPds : public StaticHarness {

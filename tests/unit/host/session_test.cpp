@@ -391,3 +391,77 @@ TEST_F(Session, tells_fastrpcd_its_files_and_refuses_commands) {
         EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
     }
 }
+
+TEST_F(Session, a_buffer_is_mapped_and_unmapped_as_the_dsp_says) {
+    start_ready();
+    const BufferReply buffer = allocate(8192);
+    Peer lane = open_lane();
+    const auto ask = [&](LaneOp code, std::span<const std::byte> payload) -> Result<MapReply> {
+        const Result<Frame> reply = lane.ask(op(code), payload);
+        if (!reply) return std::unexpected(reply.error());
+        EXPECT_EQ(reply->payload.size(), sizeof(MapReply));
+        return read_as<MapReply>(reply->payload);
+    };
+    dsp.sharing = [&](std::uint32_t id, std::uint64_t length, ShareMode mode) {
+        EXPECT_EQ(id, buffer.id);
+        EXPECT_EQ(length, 4096U);
+        EXPECT_EQ(mode, ShareMode::fd_delayed);
+        return Shared{{aee::on_dsp(aee::no_memory), 0}, 0};
+    };
+    const MapRequest part{buffer.id, static_cast<std::uint32_t>(MapMode::fd_delayed), 4096};
+    EXPECT_EQ(ask(LaneOp::map_buffer, raw(part))->result, aee::on_dsp(aee::no_memory));
+    dsp.sharing = [](std::uint32_t, std::uint64_t, ShareMode) { return Shared{{-1, ENOMEM}, 0}; };
+    EXPECT_EQ(ask(LaneOp::map_buffer, raw(part))->os_error, ENOMEM);
+    dsp.sharing = [](std::uint32_t, std::uint64_t length, ShareMode) {
+        EXPECT_EQ(length, 8192U); // 0: all of it
+        return Shared{{}, 0xD1000000};
+    };
+    const MapRequest whole{buffer.id, static_cast<std::uint32_t>(MapMode::fd), 0};
+    EXPECT_EQ(ask(LaneOp::map_buffer, raw(whole))->dsp_address, 0xD1000000U);
+    EXPECT_EQ(ask(LaneOp::map_buffer, raw(whole)).error().kind, ErrorKind::busy);
+    EXPECT_EQ(session->ask(op(SessionOp::free_buffer), raw(BufferId{buffer.id, 0})).error().kind, ErrorKind::busy);
+    EXPECT_EQ(ask(LaneOp::unmap_buffer, raw(BufferId{buffer.id, 1})).error().kind, ErrorKind::invalid);
+    EXPECT_EQ(ask(LaneOp::unmap_buffer, raw(BufferId{buffer.id, 0}))->result, 0);
+    EXPECT_EQ(ask(LaneOp::unmap_buffer, raw(BufferId{buffer.id, 0})).error().kind, ErrorKind::not_found);
+    EXPECT_TRUE(session->ask(op(SessionOp::free_buffer), raw(BufferId{buffer.id, 0})));
+    lane.send(op(LaneOp::map_buffer), std::vector<std::byte>(sizeof(MapRequest) - 1));
+    EXPECT_TRUE(lane.closed());
+}
+
+TEST_F(Session, a_map_that_hangs_stops_neither_the_session_nor_other_lanes) {
+    start_ready();
+    const BufferReply buffer = allocate(4096);
+    auto [lane, module] = open_calling();
+    Peer other = open_lane();
+    dsp.sharing = [this](std::uint32_t, std::uint64_t, ShareMode) { return Shared{dsp.hang(), 0xD0000000}; };
+    other.send(op(LaneOp::map_buffer), raw(MapRequest{buffer.id, static_cast<std::uint32_t>(MapMode::fd), 0}));
+    dsp.wait_for_hanging(1);
+    EXPECT_EQ(session->ask(op(SessionOp::free_buffer), raw(BufferId{buffer.id, 0})).error().kind, ErrorKind::busy);
+    allocate(4096);
+    EXPECT_EQ(usage().in_flight, 1U);
+    EXPECT_TRUE(lane.invoke(InvokeBuilder(module, Scalars::make(2, 1, 0)).buffer(buffer.id, 0, 8)));
+    dsp.release();
+    const Result<Frame> reply = other.receive();
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(read_as<MapReply>(reply->payload).dsp_address, 0xD0000000U);
+}
+
+TEST_F(Session, counts_how_long_it_is_idle) {
+    start_ready();
+    auto [lane, module] = open_calling();
+    while (usage().idle_ms < 20) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    dsp.method = [this](std::uint32_t, Scalars, std::span<const Argument>) { return dsp.hang(); };
+    lane.send(op(LaneOp::invoke), InvokeBuilder(module, Scalars::make(2, 0, 0)).payload());
+    dsp.wait_for_hanging(1);
+    EXPECT_EQ(usage().idle_ms, 0U);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const auto released = std::chrono::steady_clock::now();
+    dsp.release();
+    ASSERT_TRUE(lane.receive());
+    lane.close(); // a lane that is gone has not made the session idle for longer
+    Peer next = open_lane();
+    const std::uint64_t idle = usage().idle_ms;
+    const auto since =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - released);
+    EXPECT_LE(idle, static_cast<std::uint64_t>(since.count()));
+}

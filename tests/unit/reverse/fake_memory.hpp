@@ -24,7 +24,7 @@ public:
         last.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
         return fd;
     }
-    bool is_dma_buf(int) const override { return true; }
+    bool is_dma_buf(int) override { return true; }
     Status begin_write(int) override { return {}; }
     Status end_write(int) override { return {}; }
 
@@ -77,22 +77,23 @@ public:
             if (buffer.number == number) return id;
         return 0;
     }
-    Result<std::uint64_t> share(std::uint32_t id, std::uint64_t length, daemon::ShareMode mode) override {
+    Result<daemon::Shared> share_buffer(std::uint32_t id, std::uint64_t length, daemon::ShareMode mode) override {
         if (failure) return std::unexpected(*failure);
         Buffer& buffer = buffers.at(id);
         if (buffer.shared) return fail(ErrorKind::busy, "no");
         buffer.shared = true;
         buffer.length = length;
         buffer.mode = static_cast<std::uint32_t>(mode);
-        return buffer.address = next;
+        buffer.address = next;
+        return daemon::Shared{{}, next};
     }
-    Status unshare(std::uint32_t id) override {
+    Result<daemon::CallResult> unshare_buffer(std::uint32_t id) override {
         if (failure) return std::unexpected(*failure);
         Buffer& buffer = buffers.at(id);
         if (!buffer.shared) return fail(ErrorKind::not_found, "no");
         if (buffer.address == 0) return fail(ErrorKind::unsupported, "no");
         buffer.shared = false;
-        return {};
+        return daemon::CallResult{};
     }
     daemon::CallResult invoke(std::uint32_t, Scalars, std::span<const daemon::Argument>) override {
         throw std::logic_error("invoke");

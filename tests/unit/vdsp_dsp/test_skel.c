@@ -10,6 +10,7 @@
  *   7 wait            0x07010000  in u32, in shared memory: returns when somebody else makes it other than 0, or
  *                                 0x8000040C after 20 s
  *   8 instance        0x08000100  out u64, the handle that open gave, different at each open
+ *   9 handles         0x09000111  in handle, out handle -> out i32 fd, u32 offset, u32 length of each, as they came
  * Other scalars: 0x8000040E for a known method, 0x80000414 else.
  */
 #include "vdsp/skel.h"
@@ -71,6 +72,13 @@ static int wait_for_word(fastrpc_skel_arg* args) {
     return EXPIRED;
 }
 
+static int handles(fastrpc_skel_arg* args) {
+    if (args[0].buffer.size < 2 * sizeof args[1].dma) return FASTRPC_SKEL_EBADPARM;
+    memcpy(args[0].buffer.data, &args[1].dma, sizeof args[1].dma);
+    memcpy((char*)args[0].buffer.data + sizeof args[1].dma, &args[2].dma, sizeof args[2].dma);
+    return 0;
+}
+
 static int crash(void) {
     volatile int* volatile nowhere = NULL;
     *nowhere = 0;
@@ -102,7 +110,9 @@ int test_skel_handle_invoke(uint64_t handle, uint32_t scalars, fastrpc_skel_arg*
         if (args[0].buffer.size < sizeof handle) return FASTRPC_SKEL_EBADPARM;
         memcpy(args[0].buffer.data, &handle, sizeof handle);
         return 0;
+    case MAKE(9, 0, 1) | 0x11:
+        return handles(args);
     default:
-        return FASTRPC_SKEL_METHOD(scalars) <= 8 ? FASTRPC_SKEL_EBADPARM : FASTRPC_SKEL_EUNSUPPORTED;
+        return FASTRPC_SKEL_METHOD(scalars) <= 9 ? FASTRPC_SKEL_EBADPARM : FASTRPC_SKEL_EUNSUPPORTED;
     }
 }

@@ -231,6 +231,7 @@ std::int32_t Runtime::listen(Client& client, const Call& call, unsigned first) {
 
 std::int32_t Runtime::remotectl(Client& client, const Call& call, unsigned first) {
     constexpr unsigned open = 0, close = 1, grow_heap = 2, set_param = 3;
+    constexpr std::uint32_t thread_parameters = 1; // of set_param
     const unsigned method = call.scalars.method();
     if (method == first + open) return open_module(client, call);
     if (method == first + close) return close_module(client, call);
@@ -239,7 +240,11 @@ std::int32_t Runtime::remotectl(Client& client, const Call& call, unsigned first
     if (method == first + set_param) {
         if (!call.shaped(2, 0)) return bad_parameter();
         const auto in = leading<std::array<std::uint32_t, 2>>(call.in(0));
-        return in && call.in(1).size() / sizeof(std::uint32_t) >= (*in)[1] ? aee::success : bad_parameter();
+        if (!in || call.in(1).size() / sizeof(std::uint32_t) < (*in)[1]) return bad_parameter();
+        const auto threads = leading<ThreadMessage>(call.in(1));
+        if ((*in)[0] == thread_parameters && (*in)[1] == 2 && threads) // for the status alone
+            (void)send_frame(socket_.get(), pd_header(PdOp::threads), bytes_of(*threads));
+        return aee::success;
     }
     return unsupported();
 }
@@ -292,8 +297,11 @@ std::int32_t Runtime::invoke(const std::shared_ptr<Client>& client, const Call& 
         const CallArgument& argument = call.arguments[i];
         if (i < call.scalars.buffers())
             arguments.at(i).buffer = {argument.bytes.data(), argument.bytes.size()};
-        else
+        else if (method == close)
             arguments.at(i).handle = argument.handle;
+        else
+            arguments.at(i).dma = {static_cast<std::int32_t>(argument.handle), call.view[i].offset,
+                                   static_cast<std::uint32_t>(call.view[i].length)};
     }
     spend(latency_us_);
     const std::int32_t result = module->entry(module->handle, call.scalars.word, arguments.data());

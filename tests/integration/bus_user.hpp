@@ -1,0 +1,142 @@
+// Connections of other users to a system's bus from within a test: OpenSession with options, and its answer.
+#pragma once
+
+#include "tests/integration/system.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/syscall.h>
+#include <systemd/sd-bus.h>
+#include <thread>
+#include <unistd.h>
+
+namespace fastrpc::test {
+
+inline uid_t uid_of(const std::string& user) {
+    const passwd* entry = ::getpwnam(user.c_str());
+    if (entry == nullptr) throw std::runtime_error("this machine has no user " + user);
+    return entry->pw_uid;
+}
+
+/// Makes the calling thread, and no other, one of `uid`: in Linux credentials belong to a thread.
+inline void become(uid_t uid) {
+    if (uid == ::geteuid()) return;
+    ::syscall(SYS_setgroups, 0, nullptr);
+    ::syscall(SYS_setresgid, uid, uid, uid);
+    if (::syscall(SYS_setresuid, uid, uid, uid) != 0) throw std::runtime_error("this test runs as root");
+}
+
+/// Runs `work` in a thread of `uid` to its end.
+inline void as_user(uid_t uid, const std::function<void()>& work) {
+    std::thread([&] {
+        become(uid);
+        work();
+    }).join();
+}
+
+/// For one thread.
+class BusUser {
+public:
+    struct Answer {
+        UniqueFd session;  ///< its socket; none when it was refused
+        std::string error; ///< last part of the error's name
+        std::string text;
+    };
+
+    BusUser(const stack::Stack& system, uid_t uid) {
+        const std::string address = system.client_environment().at("DBUS_SYSTEM_BUS_ADDRESS");
+        int step = 0;
+        as_user(uid, [&] {
+            step = ::sd_bus_new(&bus_);
+            if (step >= 0) step = ::sd_bus_set_address(bus_, address.c_str());
+            if (step >= 0) step = ::sd_bus_set_bus_client(bus_, 1);
+            if (step >= 0) step = ::sd_bus_start(bus_);
+            const char* name = nullptr;
+            if (step >= 0) step = ::sd_bus_get_unique_name(bus_, &name);
+        });
+        if (step < 0) throw std::runtime_error("no connection to the bus");
+    }
+    ~BusUser() { ::sd_bus_flush_close_unref(bus_); }
+    BusUser(const BusUser&) = delete;
+    BusUser& operator=(const BusUser&) = delete;
+
+    /// Opens an unsigned session on cdsp and waits for the answer.
+    Answer open(std::uint32_t wait_ms = 0) {
+        send(wait_ms);
+        return next();
+    }
+    /// The same without waiting; answers come in any order.
+    void send(std::uint32_t wait_ms = 0) {
+        sd_bus_message* call = nullptr;
+        int step = ::sd_bus_message_new_method_call(bus_, &call, "org.fastrpc1", "/org/fastrpc1",
+                                                    "org.fastrpc1.Manager", "OpenSession");
+        if (step >= 0) step = ::sd_bus_message_append(call, "ssa{sv}", "cdsp", "unsigned", 1, "wait-ms", "u", wait_ms);
+        const auto on_answer = [](sd_bus_message* reply, void* user, sd_bus_error*) {
+            static_cast<BusUser*>(user)->answers_.push_back(read(reply));
+            return 0;
+        };
+        if (step >= 0) step = ::sd_bus_call_async(bus_, nullptr, call, on_answer, this, 300'000'000);
+        ::sd_bus_message_unref(call);
+        if (step < 0) throw std::runtime_error("OpenSession was not sent");
+        ++outstanding_;
+        ::sd_bus_flush(bus_);
+    }
+    [[nodiscard]] std::size_t outstanding() const noexcept { return outstanding_; }
+    /// The next answer to a send(), for which it waits.
+    Answer next() {
+        while (answers_.empty()) {
+            const int handled = ::sd_bus_process(bus_, nullptr);
+            if (handled < 0) throw std::runtime_error("the bus is gone");
+            if (handled == 0) ::sd_bus_wait(bus_, 1'000'000);
+        }
+        Answer answer = std::move(answers_.front());
+        answers_.erase(answers_.begin());
+        --outstanding_;
+        return answer;
+    }
+    /// ListQueue: uid and position of each request that this user may see.
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> queue() {
+        sd_bus_message* reply = nullptr;
+        std::vector<std::pair<std::uint32_t, std::uint32_t>> places;
+        if (::sd_bus_call_method(bus_, "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "ListQueue", nullptr,
+                                 &reply, nullptr) < 0)
+            throw std::runtime_error("ListQueue failed");
+        ::sd_bus_message_enter_container(reply, 'a', "(sustu)");
+        const char *domain = nullptr, *name = nullptr;
+        std::uint32_t uid = 0, position = 0;
+        std::uint64_t waited = 0;
+        while (::sd_bus_message_read(reply, "(sustu)", &domain, &uid, &name, &waited, &position) > 0)
+            places.emplace_back(uid, position);
+        ::sd_bus_message_unref(reply);
+        return places;
+    }
+
+private:
+    static Answer read(sd_bus_message* reply) {
+        if (const sd_bus_error* error = ::sd_bus_message_get_error(reply)) {
+            const std::string name = error->name;
+            return {{}, name.substr(name.rfind('.') + 1), error->message == nullptr ? "" : error->message};
+        }
+        const char* path = nullptr;
+        int fd = -1;
+        ::sd_bus_message_read(reply, "oh", &path, &fd);
+        return {UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)), "", ""};
+    }
+    sd_bus* bus_ = nullptr;
+    std::size_t outstanding_ = 0;
+    std::vector<Answer> answers_;
+};
+
+/// What the broker has charged in all; all 0 on a system without sessions.
+inline std::uint64_t charges(const stack::Stack& system) {
+    const json totals = ctl_list(system).value("totals", json::object());
+    std::uint64_t sum = 0;
+    for (const char* key : {"charged-sessions", "charged-slots", "charged-lanes", "charged-uid-lanes", "charged-bytes",
+                            "charged-fds", "opening", "queued"})
+        sum += totals.value(key, std::uint64_t{1});
+    return sum;
+}
+
+} // namespace fastrpc::test
