@@ -29,6 +29,12 @@ Spread spread_of(const std::vector<Sample>& samples, double Sample::*member) {
     return spread(std::move(values));
 }
 
+/// "1.05 (1.02-1.07)"
+std::string ratio_text(std::vector<double> ratios) {
+    const Spread s = spread(std::move(ratios));
+    return fmt::format("{:.2f} ({:.2f}-{:.2f})", s.median, s.least, s.most);
+}
+
 struct Goal {
     const char* key;
     bool at_most;
@@ -127,10 +133,10 @@ void InvokeReport::print_latencies(unsigned dsp_us) const {
                     fmt::print(" {:>34}", "-");
                     continue;
                 }
-                const Spread ratio = spread(beside_direct(name, cell, p50_ratio));
-                fmt::print(" {:>34}",
-                           fmt::format("{:.1f} / {:.1f}  {:.2f} ({:.2f}-{:.2f})", spread_of(*own, &Sample::p50).median,
-                                       spread_of(*own, &Sample::p99).median, ratio.median, ratio.least, ratio.most));
+                std::string text = fmt::format("{:.1f} / {:.1f}", spread_of(*own, &Sample::p50).median,
+                                               spread_of(*own, &Sample::p99).median);
+                if (name != direct) text += "  " + ratio_text(beside_direct(name, cell, p50_ratio));
+                fmt::print(" {:>34}", text);
             }
             fmt::print("\n");
         }
@@ -151,11 +157,9 @@ void InvokeReport::print_throughput(unsigned dsp_us) const {
             fmt::print("{:>7}", count);
             for (const std::string& name : names_) {
                 const auto* own = find(name, cell);
-                const Spread ratio = spread(beside_direct(name, cell, rate_ratio));
-                fmt::print(" {:>27}", own == nullptr ? "-"
-                                                     : fmt::format("{:.0f}  {:.2f} ({:.2f}-{:.2f})",
-                                                                   spread_of(*own, &Sample::rate).median, ratio.median,
-                                                                   ratio.least, ratio.most));
+                std::string text = own == nullptr ? "-" : fmt::format("{:.0f}", spread_of(*own, &Sample::rate).median);
+                if (own != nullptr && name != direct) text += "  " + ratio_text(beside_direct(name, cell, rate_ratio));
+                fmt::print(" {:>27}", text);
             }
             fmt::print("\n");
         }

@@ -116,9 +116,9 @@ Result<OpenTimes> open_times(const std::vector<TraceEvent>& events, pid_t client
     if (story.missing() != nullptr)
         return fail(ErrorKind::not_found, std::string("the trace of an open lacks ") + story.missing());
 
-    const std::array<std::uint64_t, open_steps.size() + 1> borders{begin,    asked.begin,   arrived,     ordered.begin,
-                                                                   told.end, created.begin, created.end, ready.begin,
-                                                                   opened,   lane.end,      loaded,      called};
+    const std::array<std::uint64_t, open_steps.size() + 1> borders{
+        begin,       asked.begin, arrived, ordered.begin, born.begin, told.end, created.begin,
+        created.end, ready.begin, opened,  lane.end,      loaded,     called};
     OpenTimes times;
     for (std::size_t i = 0; i < open_steps.size(); ++i) times.steps[i] = us(borders[i], borders[i + 1]);
     times.total = us(begin, called);

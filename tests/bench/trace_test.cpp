@@ -98,7 +98,7 @@ std::vector<TraceEvent> one_open() {
 TEST(OpenSteps, follow_each_other_and_tell_the_dsps_share) {
     const auto times = open_times(one_open(), client, fastrpcd);
     ASSERT_TRUE(times) << times.error().text;
-    EXPECT_EQ(times->steps, (std::array<double, 11>{100, 60, 140, 800, 900, 3000, 500, 500, 100, 1200, 150}));
+    EXPECT_EQ(times->steps, (std::array<double, 12>{100, 60, 140, 600, 200, 900, 3000, 500, 500, 100, 1200, 150}));
     EXPECT_DOUBLE_EQ(times->total, 7450);
     EXPECT_DOUBLE_EQ(std::accumulate(times->steps.begin(), times->steps.end(), 0.0), times->total);
     EXPECT_DOUBLE_EQ(times->dsp, 3000 + 1000 - 100 + 80);
