@@ -162,8 +162,8 @@ std::string GuestOs::status_json() {
              {"firmware",
               firmware ? nlohmann::json{{"state", firmware->state}, {"step", firmware->step}, {"text", firmware->text}}
                        : nlohmann::json()},
-             {"threads", threads ? nlohmann::json{{"priority", threads->priority}, {"stack", threads->stack}}
-                                 : nlohmann::json()},
+             {"threads",
+              threads ? nlohmann::json{{"priority", threads->priority}, {"stack", threads->stack}} : nlohmann::json()},
              {"calls", pd->process ? pd->process->calls() : 0},
              {"reverse_calls", pd->process ? pd->process->reverse_calls() : 0}});
     }
