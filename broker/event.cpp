@@ -44,8 +44,10 @@ Source Source::timer(sd_event* loop, std::chrono::milliseconds delay, std::funct
         return dispatch(*static_cast<State*>(data));
     };
     const auto usec = static_cast<std::uint64_t>(std::chrono::microseconds(delay).count());
+    // What is due at once is on somebody's way; else a millisecond's latitude lets wake-ups come together.
+    const std::uint64_t latitude = usec == 0 ? 1 : 1000;
     const int done =
-        ::sd_event_add_time_relative(loop, &state->source, CLOCK_MONOTONIC, usec, 1000, on_due, state.get());
+        ::sd_event_add_time_relative(loop, &state->source, CLOCK_MONOTONIC, usec, latitude, on_due, state.get());
     if (done < 0) throw std::system_error(-done, std::generic_category(), "sd_event_add_time_relative");
     return Source(std::move(state));
 }

@@ -29,11 +29,14 @@ inline Spread spread(std::vector<double> values) {
     return result;
 }
 
-/// {"bench": NAME, "figures": {KEY: NUMBER, ...}}
+/// {"bench": NAME, "figures": {KEY: NUMBER, ...}}, and the members of `more`.
 inline bool write_figures(const std::string& file, const std::string& name,
-                          const std::map<std::string, double>& figures) {
+                          const std::map<std::string, double>& figures,
+                          const nlohmann::json& more = nlohmann::json::object()) {
+    nlohmann::json all{{"bench", name}, {"figures", figures}};
+    all.update(more);
     std::ofstream out(file);
-    out << nlohmann::json{{"bench", name}, {"figures", figures}}.dump(2) << '\n';
+    out << all.dump(2) << '\n';
     out.close();
     return !out.fail();
 }

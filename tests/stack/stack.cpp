@@ -118,6 +118,13 @@ std::string default_kernel() {
     return given != nullptr ? given : "6.12";
 }
 
+void add_environment(std::map<std::string, std::string>& environment, const std::map<std::string, std::string>& more) {
+    for (const auto& [name, value] : more) {
+        std::string& place = environment[name];
+        place = name == "LD_PRELOAD" && !place.empty() ? value + ":" + place : value;
+    }
+}
+
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
     const auto end = std::chrono::steady_clock::now() + limit;
     while (!condition()) {
@@ -267,8 +274,9 @@ Status Stack::start_sockets() {
     Launch activator{.command = {"/usr/bin/systemd-socket-activate", "--listen=" + session_socket().string(),
                                  "--seqpacket", "--accept"},
                      .user = host_user};
-    for (const auto& [name, value] : device_environment())
-        activator.command.push_back("--setenv=" + name + "=" + value);
+    auto environment = device_environment();
+    add_environment(environment, options_.environment);
+    for (const auto& [name, value] : environment) activator.command.push_back("--setenv=" + name + "=" + value);
     for (const std::string& word :
          {program("daemon/host/fastrpc-pd").string(), std::string("--session"), std::string("--control"),
           control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
@@ -296,6 +304,7 @@ Status Stack::start_fastrpcd() {
                 .user = broker_user,
                 .listen_fd = control_.get()};
     if (options_.watched) what.command.insert(what.command.end(), {"--device-root", vdsp_socket().string() + ".d"});
+    add_environment(what.environment, options_.environment);
     what.environment["NOTIFY_SOCKET"] = "@" + name;
     auto process = launch(std::move(what));
     if (!process) return std::unexpected(process.error());
@@ -390,6 +399,9 @@ pid_t Stack::fastrpcd() const noexcept {
 pid_t Stack::vdsp() const noexcept {
     return vdsp_ ? vdsp_->pid() : -1;
 }
+pid_t Stack::activator() const noexcept {
+    return activator_ ? activator_->pid() : -1;
+}
 
 std::string Stack::log() const {
     std::ifstream file(scratch_.path("log"));
@@ -417,6 +429,19 @@ Status Stack::set_latency(unsigned microseconds) const {
 void Stack::kill_fastrpcd() {
     if (fastrpcd_) fastrpcd_->end(0ms);
     fastrpcd_.reset();
+}
+
+void Stack::kill_bus() {
+    if (bus_) bus_->end(0ms);
+    bus_.reset();
+}
+
+Status Stack::restart_bus() {
+    if (!fastrpcd_ || !fastrpcd_->wait(30s))
+        return fail(ErrorKind::timeout, "fastrpcd did not end when it lost its bus");
+    fastrpcd_.reset();
+    if (Status started = start_bus(); !started) return started;
+    return start_fastrpcd();
 }
 
 Launch Stack::client(std::string_view what, std::vector<std::string> arguments, std::string user) const {

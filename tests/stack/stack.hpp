@@ -33,6 +33,9 @@ std::filesystem::path source_root();
 /// FASTRPC_TEST_KERNEL, which the build sets to run one suite on every kernel; else "6.12".
 std::string default_kernel();
 
+/// Adds variables to an environment; a LD_PRELOAD goes in front of the one that is there.
+void add_environment(std::map<std::string, std::string>& environment, const std::map<std::string, std::string>& more);
+
 struct Options {
     std::filesystem::path policy = source_root() / "config/demo/policy.d";
     bool with_policy = true; ///< false: an empty policy directory
@@ -50,6 +53,8 @@ struct Options {
     /// Hosts of the audio and sensors PDs of adsp, too, by the shipped definitions, on a machine that has their files;
     /// with the shipped firmware, unless `firmware` says otherwise.
     bool static_pds = false;
+    /// Of fastrpcd and the hosts of sessions, by add_environment().
+    std::map<std::string, std::string> environment;
     bool watched = false; ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 
@@ -76,6 +81,8 @@ public:
     [[nodiscard]] std::vector<pid_t> hosts() const;
     [[nodiscard]] pid_t fastrpcd() const noexcept;
     [[nodiscard]] pid_t vdsp() const noexcept;
+    /// What starts the hosts of sessions.
+    [[nodiscard]] pid_t activator() const noexcept;
 
     /// Ends everything; what did not end cleanly on SIGTERM (a sanitizer's report, a hang) comes back as a text each.
     std::vector<std::string> stop();
@@ -94,6 +101,10 @@ public:
     /// kill -9, and a new one on the same sockets.
     void kill_fastrpcd();
     Status start_fastrpcd();
+    /// kill -9 of the bus; its clients hear of it.
+    void kill_bus();
+    /// A new bus, and a new fastrpcd on it once the old one has ended by itself, as systemd starts them.
+    Status restart_bus();
 
     /// A program of the build, as `user`, with the client environment; `arguments` after its path below the build root.
     [[nodiscard]] Launch client(std::string_view program, std::vector<std::string> arguments,

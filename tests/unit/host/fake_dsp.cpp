@@ -281,6 +281,12 @@ CallResult FakeDsp::dispatch(std::uint32_t handle, Scalars scalars, std::span<co
         put(arguments[1], Packer().i32(0).bytes());
         return {};
     }
+    if (handle == 8 && scalars == Scalars::make(5, 2, 0)) {
+        if (hangs_at_threads) return hang();
+        threads.resize(arguments[1].length / sizeof(std::uint32_t));
+        std::memcpy(threads.data(), arguments[1].data, arguments[1].length);
+        return threads_set;
+    }
     if (handle == 4 && scalars.method() == 2) {
         ++exits;
         if (!ignores_exit) die({aee::on_dsp(aee::bad_state), 0});

@@ -58,6 +58,8 @@ public:
     Replaceable<Unsharing> unsharing; ///< what unshare_buffer() does; default: success
     CallResult init_result;
     CallResult listener_up; ///< of init2
+    CallResult threads_set; ///< of set_param
+    bool hangs_at_threads = false;
     bool ignores_exit = false;
     bool has_log = false;                       ///< the PD logs into a ring, else it has no such interface
     std::atomic<bool> hangs_at_log_end = false; ///< deinit comes back after release() alone
@@ -72,9 +74,10 @@ public:
     std::string init;             ///< "user", "root", ...
     std::vector<std::byte> shell; ///< as the DSP saw it
     std::uint32_t attributes = 0;
-    std::atomic<int> exits = 0;   ///< exit_process calls
-    std::atomic<int> invokes = 0; ///< of modules
-    std::atomic<int> devices = 0; ///< open now
+    std::vector<std::uint32_t> threads; ///< priority and stack, as set_param said
+    std::atomic<int> exits = 0;         ///< exit_process calls
+    std::atomic<int> invokes = 0;       ///< of modules
+    std::atomic<int> devices = 0;       ///< open now
     std::atomic<int> registrations = 0;
     std::atomic<int> interrupts = 0; ///< rounds; the second gets everybody out
     std::atomic<int> mapped = 0;     ///< buffers known now
@@ -103,6 +106,12 @@ public:
     /// Opens apps_mem and asks for `length` bytes with request_map64.
     Answer ask_for_memory(std::uint32_t flags, std::uint64_t length);
 
+    /// The same with arguments.
+    Answer ask(std::uint32_t handle, unsigned number, const std::vector<std::vector<std::byte>>& inputs,
+               const std::vector<std::uint32_t>& capacities);
+    /// Opens an interface of the host; 0 when the call failed.
+    std::uint32_t handle_of(std::string_view interface);
+
     std::unique_ptr<Device> open();
     /// Fd of a buffer that is known now.
     int memory(std::uint32_t buffer);
@@ -114,10 +123,6 @@ private:
     CallResult park(std::span<const Argument> arguments);
     CallResult log(unsigned called, std::span<const Argument> arguments);
     CallResult open_module(std::span<const Argument> arguments);
-    Answer ask(std::uint32_t handle, unsigned number, const std::vector<std::vector<std::byte>>& inputs,
-               const std::vector<std::uint32_t>& capacities);
-    /// 0 when its host does not offer it.
-    std::uint32_t handle_of(std::string_view interface);
 
     std::mutex mutex_;
     std::map<std::uint32_t, UniqueFd> buffers_;

@@ -29,6 +29,7 @@ TEST_F(EndOfSession, malformed_requests_end_the_session_alone) {
     session->send(op(SessionOp::allocate_buffer), std::vector<std::byte>(5));
     const Error error = lost();
     EXPECT_EQ(error.kind, ErrorKind::protocol);
+    EXPECT_EQ(why, LostReason::protocol);
     EXPECT_EQ(join(), HostExit::ended);
 }
 
@@ -78,6 +79,7 @@ TEST_F(EndOfSession, a_crash_of_the_pd_names_the_method_and_its_caller_gets_the_
     const Error error = lost();
     EXPECT_EQ(error.kind, ErrorKind::lost);
     EXPECT_EQ(error.text, "the PD crashed while running method 4 of libtest_skel.so (0x8000040D)");
+    EXPECT_EQ(why, LostReason::pd_exception);
     EXPECT_EQ(bye().reason, error.text);
     join();
     EXPECT_EQ(dsp.exits, 0); // a dead PD needs no order to end
@@ -104,6 +106,7 @@ TEST_F(EndOfSession, a_pd_that_ends_without_a_call_is_not_blamed_on_one) {
     const Error error = lost();
     EXPECT_EQ(error.text.find("libtest_skel.so"), std::string::npos) << error.text;
     EXPECT_NE(error.text.find("ended by itself"), std::string::npos) << error.text;
+    EXPECT_EQ(why, LostReason::pd_exit);
 }
 
 TEST_F(EndOfSession, a_dsp_restart_is_told_as_such) {
@@ -112,6 +115,7 @@ TEST_F(EndOfSession, a_dsp_restart_is_told_as_such) {
     const Error error = lost();
     EXPECT_EQ(error.kind, ErrorKind::lost);
     EXPECT_NE(error.text.find("restarted"), std::string::npos) << error.text;
+    EXPECT_EQ(why, LostReason::dsp_restart);
 }
 
 TEST_F(EndOfSession, a_call_beyond_its_own_deadline_ends_the_session) {
@@ -122,6 +126,7 @@ TEST_F(EndOfSession, a_call_beyond_its_own_deadline_ends_the_session) {
     const Error error = lost();
     EXPECT_EQ(error.kind, ErrorKind::timeout);
     EXPECT_EQ(error.text, "running method 5 of libtest_skel.so took longer than its deadline of 20 ms");
+    EXPECT_EQ(why, LostReason::timeout);
     EXPECT_EQ(bye().reason, error.text);
 }
 
@@ -158,8 +163,9 @@ TEST_F(EndOfSession, fastrpcd_may_query_and_terminate) {
     const Result<Frame> reply = control->ask(op(ControlOp::query));
     ASSERT_TRUE(reply);
     EXPECT_EQ(decode<Counters>(reply->payload)->calls, 1U);
-    control->send(op(ControlOp::terminate), encode(TerminateMessage{LostReason::terminated, "the admin said so"}));
+    control->send(op(ControlOp::terminate), encode(TerminateMessage{LostReason::reclaimed, "the admin said so"}));
     EXPECT_NE(lost().text.find("the admin said so"), std::string::npos);
+    EXPECT_EQ(why, LostReason::reclaimed);
     EXPECT_EQ(bye().counters.calls, 1U);
     EXPECT_EQ(join(), HostExit::ended);
 }
@@ -168,6 +174,7 @@ TEST_F(EndOfSession, sigterm_ends_it_with_a_word_to_everyone) {
     start_ready();
     ASSERT_EQ(::kill(::getpid(), SIGTERM), 0);
     EXPECT_NE(lost().text.find("told to stop"), std::string::npos);
+    EXPECT_EQ(why, LostReason::host_stopped);
     bye();
     EXPECT_EQ(join(), HostExit::ended);
     EXPECT_EQ(dsp.devices, 0);
@@ -208,6 +215,7 @@ TEST_F(EndOfSession, ends_when_the_next_fastrpcd_does_not_accept_it) {
     ASSERT_TRUE(frame);
     ASSERT_TRUE(send_error(control->fd(), frame->header, {ErrorKind::denied, 0, "unknown uid"}));
     EXPECT_NE(lost().text.find("unknown uid"), std::string::npos);
+    EXPECT_EQ(why, LostReason::policy_changed);
     bye();
     EXPECT_EQ(join(), HostExit::ended);
 }

@@ -196,6 +196,7 @@ Error SessionHarness::lost() {
     EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(SessionOp::lost));
     EXPECT_EQ(frame->header.cookie, 0U);
     const auto event = read_as<LostEvent>(frame->payload);
+    why = static_cast<LostReason>(event.reason);
     const auto text = frame->payload.subspan(sizeof event);
     Error error{static_cast<ErrorKind>(event.kind), 0,
                 std::string(reinterpret_cast<const char*>(text.data()), text.size())};

@@ -94,8 +94,9 @@ protected:
     Calling open_calling(std::string_view uri = "file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0");
     Counters usage();
     BufferReply allocate(std::uint64_t size);
-    /// The lost event, then the end of the session socket.
+    /// The lost event, then the end of the session socket. `why` is its reason.
     Error lost();
+    LostReason why = LostReason::unknown;
     ByeMessage bye();
     /// Waits for the host's end.
     HostExit join();

@@ -224,6 +224,31 @@ TEST_F(FrameTest, a_malformed_frame_with_fds_leaks_none) {
     expect_protocol_error(4);
 }
 
+TEST_F(FrameTest, fds_of_a_malformed_frame_go_to_who_wants_to_close_them) {
+    FrameHeader header;
+    header.fds = 2;
+    send_raw(raw(header), 2);
+    {
+        Leftovers leftovers;
+        const Result<Frame> frame = receive_frame(ours_.get(), storage_, 1, &leftovers);
+        ASSERT_FALSE(frame);
+        EXPECT_EQ(frame.error().kind, ErrorKind::protocol);
+        EXPECT_EQ(leftovers.fds.size(), 2U);
+        EXPECT_FALSE(leftovers.no_numbers);
+        EXPECT_EQ(open_fds(), before_ + 2);
+    }
+    EXPECT_EQ(open_fds(), before_);
+}
+
+TEST_F(FrameTest, surplus_fds_are_no_lack_of_numbers) {
+    FrameHeader header;
+    header.fds = 1;
+    send_raw(raw(header), 3);
+    Leftovers leftovers;
+    EXPECT_EQ(receive_frame(ours_.get(), storage_, 1, &leftovers).error().kind, ErrorKind::protocol);
+    EXPECT_FALSE(leftovers.no_numbers);
+}
+
 TEST_F(FrameTest, the_end_of_the_connection_is_lost) {
     ASSERT_TRUE(send_frame(theirs_.get(), {}, hex("01")));
     theirs_.reset();

@@ -49,6 +49,21 @@ TEST(Remotectl, open_is_method_0_on_handle_0_of_old_firmware) {
     EXPECT_EQ(dsp.forwards[0], (FakeDsp::Forward{0, 0x00020200, {prim({4, 256}), string("foo")}}));
 }
 
+TEST(Remotectl, thread_parameters_are_request_1_with_two_words) {
+    FakeDsp dsp;
+    dsp.on_forward = [](const FakeDsp::Forward&, Outputs outputs) {
+        EXPECT_TRUE(outputs.empty());
+        return CallResult{};
+    };
+    EXPECT_TRUE(set_thread_parameters(dsp, Generation::modern, 100, 65536).ok());
+    EXPECT_TRUE(set_thread_parameters(dsp, Generation::legacy, 0, 65536).ok());
+    EXPECT_TRUE(set_thread_parameters(dsp, Generation::legacy, 7, 0).ok());
+    ASSERT_EQ(dsp.forwards.size(), 3U);
+    EXPECT_EQ(dsp.forwards[0], (FakeDsp::Forward{8, 0x05020000, {prim({1, 2}), prim({100, 65536})}}));
+    EXPECT_EQ(dsp.forwards[1], (FakeDsp::Forward{0, 0x03020000, {prim({1, 2}), prim({0xC0, 65536})}}));
+    EXPECT_EQ(dsp.forwards[2], (FakeDsp::Forward{0, 0x03020000, {prim({1, 2}), prim({7, 16384})}}));
+}
+
 TEST(Remotectl, firmware_without_handle_8_is_asked_on_handle_0) {
     for (const int code : {aee::rpc, aee::no_such_mod}) {
         FakeDsp dsp;

@@ -144,7 +144,8 @@ std::pair<Sent, WireRequest> DspTest::prepare(std::int32_t client, unsigned pd, 
     std::uint64_t pointer = 0x7000000000; // of arguments that lie apart, each on pages of its own
     for (const Arg& arg : args) {
         if (arg.memory != nullptr) {
-            arguments.push_back({.pointer = pointer + arg.offset,
+            const bool is_handle = arguments.size() >= Scalars{scalars}.buffers(); // its offset comes as the pointer
+            arguments.push_back({.pointer = (is_handle ? 0 : pointer) + arg.offset,
                                  .length = arg.length,
                                  .fd = 9,
                                  .mapped = true,

@@ -44,6 +44,34 @@ TEST_F(ModuleRun, buffers_are_used_in_place) {
     EXPECT_NE(buffer.at[4196], std::byte{0x5a});
 }
 
+TEST_F(ModuleRun, handles_come_as_number_offset_and_length) {
+    const Memory& buffer = machine.allocate(3, 3 * 4096);
+    const Sent sent =
+        send(3, 1, main_tid, module, 0x09000111, {output(24), shared(buffer, 100, 8192), shared(buffer, 0, 5)});
+    EXPECT_EQ(finish(sent), 0);
+    const std::array<std::uint32_t, 6> as_sent{9, 100, 8192, 9, 0, 5};
+    EXPECT_EQ(sent.out(0), bytes_of_value(as_sent));
+    EXPECT_EQ(call(0x09000111, {output(23), shared(buffer, 0, 8), shared(buffer, 0, 8)}), aee::on_dsp(aee::bad_parm));
+}
+
+TEST_F(ModuleRun, the_status_shows_what_the_host_wants_of_its_threads) {
+    const auto threads = [&] {
+        const json all = json::parse(status());
+        for (const json& pd : all["pds"])
+            if (pd["kind"] == "unsigned") return pd["threads"];
+        return json();
+    };
+    EXPECT_TRUE(threads().is_null());
+    const auto set = [&](std::array<std::uint32_t, 2> prim, std::array<std::uint32_t, 2> values) {
+        return finish(
+            send(3, 1, main_tid, 8, 0x05020000, {input(bytes_of_value(prim)), input(bytes_of_value(values))}));
+    };
+    EXPECT_EQ(set({2, 2}, {1, 1}), 0); // a request that it does not know
+    EXPECT_EQ(set({1, 2}, {100, 65536}), 0);
+    run_until([&] { return !threads().is_null(); });
+    EXPECT_EQ(threads(), (json{{"priority", 100}, {"stack", 65536}}));
+}
+
 TEST_F(ModuleRun, a_running_module_sees_writes_of_others) {
     const Memory& word = machine.allocate(3, 4096);
     const std::uint64_t lookups = machine.lookups + 1; // of the payload
