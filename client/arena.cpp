@@ -145,17 +145,19 @@ Result<ArenaUse> ArenaPool::take(std::uint64_t bytes) {
 
 void ArenaPool::give_back(std::unique_ptr<Arena> arena) noexcept {
     const std::uint64_t size = arena->memory.id != 0 ? arena->memory.size : 0;
+    bool keep = false;
     {
         const std::lock_guard lock(mutex_);
         --in_use_;
         ++returns_;
-        if (size != 0 && idle_bytes_ + size <= granted_ / 4) {
+        keep = size != 0 && idle_bytes_ + size <= granted_ / 4;
+        if (keep) {
             arena->used = now();
             idle_bytes_ += size;
             idle_.push_back(std::move(arena)); // there is room: see take()
         }
     }
-    if (arena && size != 0) (void)free_memory(session_, arena->memory); // as in drop()
+    if (!keep && size != 0) (void)free_memory(session_, arena->memory); // as in drop()
     returned_.notify_all();
 }
 

@@ -38,7 +38,8 @@ Function* next(const char* name) noexcept {
 } // namespace
 
 void fastrpc::test::order_sockets(int one, int other) noexcept {
-    const std::uint32_t index = 1 + last.fetch_add(1, std::memory_order_relaxed) % (marks.size() - 1);
+    const std::uint32_t turn = last.fetch_add(1, std::memory_order_relaxed);
+    const auto index = static_cast<std::uint32_t>(1 + turn % (marks.size() - 1));
     connection(one).store(index, std::memory_order_relaxed);
     connection(other).store(index, std::memory_order_relaxed);
 }
