@@ -5,7 +5,8 @@
  *   method 0 open:  in {u32 length of the URI with its NUL}, in {URI}, out handle -> args[2].handle
  *   method 1 close: in handle args[0].handle
  *   other methods:  input buffers, output buffers, input handles, output handles, as the scalars count them
- * Buffers are the caller's own shared memory, not copies. A handle is a dma-buf: the caller's number for it, and a range.
+ * Buffers are the caller's own shared memory, not copies. A handle is a dma-buf: the caller's number for it, and a
+ * range.
  */
 #ifndef FASTRPC_VDSP_SKEL_H
 #define FASTRPC_VDSP_SKEL_H

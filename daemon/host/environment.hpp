@@ -36,7 +36,7 @@ struct HostEnvironment {
     discovery::Roots roots;                          ///< of the machine's files
     /// How long calls may take to come back at the end of a session. Dying inside a call costs the DSP a context id
     /// for ever (KERNEL 1.14).
-    std::chrono::milliseconds end_limit{2000};
+    std::chrono::milliseconds end_limit{5000};
     /// The same after SIGTERM, which must end the process within a second.
     std::chrono::milliseconds signal_limit{800};
     /// Between two pushes of counters.

@@ -124,9 +124,10 @@ nlohmann::json call_in_each_way(fastrpc_session* session, fastrpc_module* module
     nlohmann::json ways;
     ways["inline"] = call_with_copies(module, FASTRPC_MAX_INLINE, error);
     ways["large"] = call_with_copies(module, 3000001, error);
+    ways["buffer"] = call_in_buffer(session, module, error); // freed beside the memory of the large ones
+    ways["large_again"] = call_with_copies(module, 3000001, error);
     ways["job"] = call_as_job(module, false, error);
     ways["callback"] = call_as_job(module, true, error);
-    ways["buffer"] = call_in_buffer(session, module, error);
     return {{"stage", "ways"}, {"bits", 8 * sizeof(void*)}, {"ways", ways}, {"error", error.text}};
 }
 

@@ -40,8 +40,9 @@ ClientCase lane_bytes(const char* name, LaneOp op, std::size_t size) {
             [=](RawClient& client) { return client.ask(client.lane(), request(op, std::vector<std::byte>(size))); }};
 }
 
-/// A call with one handle argument of a page's buffer.
+/// A call with one handle argument of a page's buffer. The accel interface has none at all (KERNEL 2.4).
 ClientCase handle(const char* name, std::string wanted, ArgumentDescriptor argument, bool own = true) {
+    if (stack::default_kernel() == "qda-v1") wanted = "unsupported";
     return {
         fmt::format("handle: {}", name), std::move(wanted), [=](RawClient& client) {
             ArgumentDescriptor given = argument;

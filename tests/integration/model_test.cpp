@@ -19,7 +19,8 @@ using namespace fastrpc::test;
 
 namespace {
 
-constexpr ModelLimits limits{.sessions_per_uid = 2, .lanes = 3, .memory = 64U << 10, .buffers = 4, .slots = 5};
+// Of a DSP's 14 sessions its root PD keeps one, and root another.
+constexpr ModelLimits limits{.sessions_per_uid = 4, .lanes = 3, .memory = 64U << 10, .buffers = 4, .slots = 12};
 constexpr const char* users[] = {"nobody", "mail", "games", "news"};
 constexpr unsigned echo_method = 2;
 constexpr std::size_t most_modules = 4;
@@ -54,7 +55,7 @@ protected:
         stack::Options all;
         all.policy = policy.path();
         all.kernel = "6.18"; // it loses no context of a host that is killed
-        all.cdsp_slots = limits.slots + 1;
+        all.cdsp_slots = limits.slots + 2;
         return all;
     }
 

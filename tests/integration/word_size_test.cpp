@@ -26,7 +26,7 @@ protected:
         const json ways = call_with(program, {"--ways"});
         EXPECT_EQ(ways.value("bits", 0U), bits) << ways;
         const json each = ways.value("ways", json::object());
-        EXPECT_EQ(each.size(), 5U) << ways;
+        EXPECT_EQ(each.size(), 6U) << ways;
         for (const auto& [way, right] : each.items()) EXPECT_TRUE(right.get<bool>()) << way << ": " << ways;
         const json many = call_with(program, {"--threads", "4", "--calls", "200"});
         EXPECT_EQ(many.value("calls", 0), 800) << many;

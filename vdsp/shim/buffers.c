@@ -79,7 +79,7 @@ SHIM_EXPORT int munmap(void* address, size_t length) {
     return shim_back(SHIM_CALL(SYS_munmap, address, length, 0, 0, 0, 0));
 }
 SHIM_EXPORT int mprotect(void* address, size_t length, int protection) {
-    shim_unmapped(address, length);
+    shim_remapped(address, length);
     return shim_back(SHIM_CALL(SYS_mprotect, address, length, protection, 0, 0, 0));
 }
 SHIM_EXPORT void* mremap(void* address, size_t old_length, size_t new_length, int flags, ...) {
@@ -87,10 +87,10 @@ SHIM_EXPORT void* mremap(void* address, size_t old_length, size_t new_length, in
     va_start(arguments, flags);
     void* target = (flags & MREMAP_FIXED) != 0 ? va_arg(arguments, void*) : NULL;
     va_end(arguments);
-    shim_unmapped(address, old_length);
+    shim_remapped(address, old_length);
     const long result = SHIM_CALL(SYS_mremap, address, old_length, new_length, flags, target, 0);
     if (result < 0 && result > -page) return map_failed((int)-result);
-    shim_unmapped((void*)result, new_length);
+    shim_remapped((void*)result, new_length);
     return (void*)result;
 }
 

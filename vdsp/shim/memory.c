@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -48,7 +49,7 @@ static void remember(uint64_t start, uint64_t end) {
     pthread_mutex_unlock(&lock);
 }
 
-void shim_unmapped(const void* address, size_t length) {
+void shim_remapped(const void* address, size_t length) {
     atomic_fetch_add_explicit(&changes, 1, memory_order_relaxed);
     if (atomic_load_explicit(&used, memory_order_relaxed) == 0) return;
     const uint64_t start = (uint64_t)address;
@@ -63,9 +64,14 @@ void shim_unmapped(const void* address, size_t length) {
     pthread_mutex_unlock(&lock);
 }
 
+/* Its neighbours stay what they are, and must stay known: who is confined can't ask the kernel any more. */
+void shim_unmapped(const void* address, size_t length) {
+    shim_remapped((const char*)address + 1, length > 2 ? length - 2 : 0);
+}
+
 void shim_mapped(void* address, size_t length, bool whole_buffer) {
     const uint64_t start = (uint64_t)address;
-    shim_unmapped((const char*)address + 1, length > 2 ? length - 2 : 0); /* not its neighbours */
+    shim_unmapped(address, length);
     if (whole_buffer) remember(start, start + ((length + page - 1) & ~(size_t)(page - 1)));
 }
 
@@ -77,7 +83,11 @@ static uint64_t ask_kernel(uint64_t address) {
     enum { in_start, in_end, in_rest } at = in_start;
     long got;
     const int fd = (int)SHIM_CALL(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC, 0, 0, 0);
-    if (fd < 0) return VDSP_NO_VMA;
+    if (fd < 0) { /* a guess would put the call's bytes into other memory */
+        static const char why[] = "fastrpc-vdsp: a confined program maps what was not mapped as a whole before\n";
+        SHIM_CALL(SYS_write, STDERR_FILENO, why, sizeof why - 1, 0, 0, 0);
+        abort();
+    }
     uint64_t result = VDSP_NO_VMA;
     while (result == VDSP_NO_VMA && (got = SHIM_CALL(SYS_read, fd, buffer, sizeof buffer, 0, 0, 0)) > 0) {
         for (long i = 0; i < got && result == VDSP_NO_VMA; ++i) {

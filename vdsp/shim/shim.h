@@ -165,6 +165,8 @@ int shim_give(const struct vdsp_reply* reply);
 
 void shim_mapped(void* address, size_t length, bool whole_buffer);
 void shim_unmapped(const void* address, size_t length);
+/* Of what may have been joined with its neighbours. */
+void shim_remapped(const void* address, size_t length);
 /* Start of the mapping that holds `address`, else of the next one above; VDSP_NO_VMA: none. */
 uint64_t shim_vma_start(uint64_t address);
 /* Can the bytes be read? A page that goes away meanwhile is the caller's fault. */
