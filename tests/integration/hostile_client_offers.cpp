@@ -78,7 +78,7 @@ struct SharedEnds {
 
     /// Puts a frame there and says another size of it.
     void put(const std::vector<std::byte>& frame, std::uint32_t size) const {
-        std::memcpy(static_cast<std::byte*>(memory) + page, frame.data(), std::min(frame.size(), max_lane_datagram));
+        std::copy_n(frame.data(), std::min(frame.size(), max_lane_datagram), static_cast<std::byte*>(memory) + page);
         std::memcpy(memory, &size, sizeof size);
     }
     void put(const std::vector<std::byte>& frame) const { put(frame, static_cast<std::uint32_t>(frame.size())); }
