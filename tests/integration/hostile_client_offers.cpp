@@ -2,6 +2,7 @@
 
 #include "ipc/shared_lane.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <fmt/core.h>

@@ -45,14 +45,14 @@ private:
 class Foreign : public SessionHarness {
 protected:
     Foreign() {
-        environment.open_heap = [this]() -> Result<std::unique_ptr<Heap>> {
-            return std::make_unique<RealHeap>(kernel);
+        // Of the environment, which the host's thread does not outlive.
+        environment.open_heap = [kernel = std::make_shared<MemoryKernel>()]() -> Result<std::unique_ptr<Heap>> {
+            return std::make_unique<RealHeap>(*kernel);
         };
     }
     Result<Frame> bring(int fd) {
         return session->ask(op(SessionOp::register_buffer), raw(BufferRequest{4096, 0, 0}), std::span(&fd, 1));
     }
-    MemoryKernel kernel;
 };
 
 } // namespace
