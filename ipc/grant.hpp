@@ -34,9 +34,12 @@ inline constexpr std::uint32_t max_session_directories = 8;
 /// Beside buffers, lanes and directories: a host's node, sockets, watches and the files that its DSP has open.
 inline constexpr std::uint32_t host_fds = 64;
 
+/// Of one lane, of the kind that has most: both ends of the pipe of its requests, and one of its replies'.
+inline constexpr std::uint32_t host_lane_fds = 3;
+
 /// Fds that the host of one session may come to hold.
 constexpr std::uint32_t session_fds(const Limits& limits) noexcept {
-    return limits.buffers + limits.lanes + max_session_directories + host_fds;
+    return limits.buffers + limits.lanes * host_lane_fds + max_session_directories + host_fds;
 }
 
 struct Grant {

@@ -101,10 +101,11 @@ int ClientInterface::forward(int socket, const ReverseCall& call, bool& keep) {
         keep = false; // gone, or it has not even taken an earlier call
         return sent.error().os_error == EAGAIN ? aee::expired : aee::no_such_mod;
     }
-    return take_answer(socket, call, keep);
+    return take_answer(socket, call, capacities, keep);
 }
 
-int ClientInterface::take_answer(int socket, const ReverseCall& call, bool& keep) const {
+int ClientInterface::take_answer(int socket, const ReverseCall& call, std::span<const std::uint32_t> capacities,
+                                 bool& keep) const {
     keep = false;
     const auto limit = Clock::now() + limit_;
     pollfd state{socket, POLLIN, 0};
@@ -127,9 +128,6 @@ int ClientInterface::take_answer(int socket, const ReverseCall& call, bool& keep
     const std::span<const std::byte> blob = frame->payload.subspan(sizeof reply);
     if (reply.reserved != 0 || (reply.result != 0 && !blob.empty())) return aee::failed;
     if (reply.result == 0) {
-        std::vector<std::uint32_t> capacities;
-        for (const std::span<std::byte> output : call.outputs)
-            capacities.push_back(static_cast<std::uint32_t>(output.size()));
         const auto outputs = decode_reply(capacities, blob);
         if (!outputs) return aee::failed;
         for (std::size_t i = 0; i < outputs->size(); ++i) std::ranges::copy((*outputs)[i], call.outputs[i].begin());

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,7 +46,7 @@ private:
     [[nodiscard]] Socket socket() const noexcept;
     /// The code for the DSP; `keep` becomes false when the interface must go.
     int forward(int socket, const ReverseCall& call, bool& keep);
-    int take_answer(int socket, const ReverseCall& call, bool& keep) const;
+    int take_answer(int socket, const ReverseCall& call, std::span<const std::uint32_t> capacities, bool& keep) const;
 
     const std::string name_;
     const std::chrono::milliseconds limit_;

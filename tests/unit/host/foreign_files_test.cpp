@@ -14,10 +14,6 @@ using namespace fastrpc::daemon;
 
 namespace {
 
-constexpr auto op(SessionOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-
 /// A udmabuf device whose dma-bufs are memory files.
 class MemoryKernel : public FakeKernel {
 public:

@@ -10,10 +10,6 @@ using namespace fastrpc::daemon;
 
 namespace {
 
-constexpr auto op(LaneOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-
 /// A DSP behind an accel node, whose driver leaves callers asleep when it goes.
 Facts accel_facts() {
     return {"accel", "QDA", true, false, false, false, unknown_capabilities()};

@@ -10,16 +10,6 @@ using namespace fastrpc::daemon;
 
 namespace {
 
-constexpr auto op(SessionOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-constexpr auto op(LaneOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-constexpr auto op(ControlOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-
 using EndOfSession = SessionHarness;
 
 } // namespace

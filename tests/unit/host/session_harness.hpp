@@ -21,6 +21,12 @@
 
 namespace fastrpc::daemon {
 
+/// An opcode as a frame carries it.
+template<class Op>
+constexpr std::uint16_t op(Op value) noexcept {
+    return static_cast<std::uint16_t>(value);
+}
+
 /// Answers of a lane.
 struct LaneAnswer {
     InvokeReply reply{};

@@ -11,10 +11,6 @@ using namespace fastrpc::daemon;
 
 namespace {
 
-constexpr auto op(SessionOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-
 /// The client's side of a shared lane.
 class Client {
 public:

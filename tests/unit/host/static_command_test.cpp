@@ -12,10 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto op(ControlOp value) {
-    return static_cast<std::uint16_t>(value);
-}
-
 class CommandedPd : public StaticHarness {
 protected:
     void order(PdAction action) { EXPECT_EQ(command(action).kind, ErrorKind::none); }
