@@ -5,6 +5,7 @@
 // it each takes seconds. Times are printed and not judged: other programs run beside tests.
 #include "client/fastrpc.hpp"
 #include "tests/integration/bus_user.hpp"
+#include "tests/integration/rules_directory.hpp"
 
 #include <atomic>
 #include <cstdlib>
@@ -31,20 +32,6 @@ unsigned rounds(unsigned usual) {
     const char* given = std::getenv("FASTRPC_ADMISSION_ROUNDS");
     return given == nullptr ? usual : static_cast<unsigned>(std::atoi(given));
 }
-
-/// A policy of one rule for everybody, in a directory of its own.
-class RulesDirectory {
-public:
-    explicit RulesDirectory(const json& limits) {
-        const json rule{{"name", "everybody"},   {"subject", {{"any", true}}}, {"domains", {"cdsp"}},
-                        {"kinds", {"unsigned"}}, {"effect", "allow"},          {"limits", limits}};
-        scratch_.file("policy.d/50-test.json", json{{"rules", {rule}}}.dump());
-    }
-    [[nodiscard]] std::filesystem::path path() const { return scratch_.path("policy.d"); }
-
-private:
-    Scratch scratch_;
-};
 
 double share(std::vector<double> values, double part) {
     if (values.empty()) return 0;

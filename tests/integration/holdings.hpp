@@ -47,6 +47,17 @@ public:
         all.broker_fds = fds(system_.fastrpcd());
         return all;
     }
+    /// Requests that wait for a place on a DSP.
+    [[nodiscard]] std::size_t queued() const {
+        std::size_t count = 0;
+        sd_bus_message* reply = nullptr;
+        if (::sd_bus_call_method(bus_.get(), "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "ListQueue",
+                                 nullptr, &reply, "") >= 0 &&
+            ::sd_bus_message_enter_container(reply, 'a', "(sustu)") > 0)
+            while (::sd_bus_message_skip(reply, "(sustu)") > 0) ++count;
+        ::sd_bus_message_unref(reply);
+        return count;
+    }
     /// Waits until it is `wanted` again; what it is at last.
     [[nodiscard]] Holdings settled(const Holdings& wanted) const {
         Holdings last;

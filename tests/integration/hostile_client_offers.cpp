@@ -1,6 +1,6 @@
 #include "tests/integration/hostile_client_cases.hpp"
 
-#include "ipc/shared_lane.hpp"
+#include "tests/integration/raw_shared_lane.hpp"
 
 #include <algorithm>
 #include <array>
@@ -62,46 +62,6 @@ ClientCase interface(const char* name, std::string wanted, std::vector<std::byte
     return {fmt::format("serve {}", name), std::move(wanted),
             [bytes = std::move(bytes)](RawClient& client) { return serve(client, bytes); }};
 }
-
-/// The client's ends of a shared lane.
-struct SharedEnds {
-    explicit SharedEnds(RawClient& client) {
-        if (client.ask(client.session(), request(SessionOp::open_shared_lane)) != "ok" ||
-            client.answer().fds.size() != shared_lane_fds)
-            throw std::runtime_error("no shared lane");
-        fds = client.take_fds();
-        memory = ::mmap(nullptr, SharedLaneMemory::size, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0].get(), 0);
-        if (memory == MAP_FAILED) throw std::runtime_error("no memory of a shared lane");
-    }
-    SharedEnds(const SharedEnds&) = delete;
-    SharedEnds& operator=(const SharedEnds&) = delete;
-    ~SharedEnds() { ::munmap(memory, SharedLaneMemory::size); }
-
-    /// Puts a frame there and says another size of it.
-    void put(const std::vector<std::byte>& frame, std::uint32_t size) const {
-        std::copy_n(frame.data(), std::min(frame.size(), max_lane_datagram), static_cast<std::byte*>(memory) + page);
-        std::memcpy(memory, &size, sizeof size);
-    }
-    void put(const std::vector<std::byte>& frame) const { put(frame, static_cast<std::uint32_t>(frame.size())); }
-    void ring_with(std::uint8_t byte) const { static_cast<void>(::write(fds[2].get(), &byte, 1)); }
-    /// "frame", "ends" or "silence".
-    [[nodiscard]] std::string heard() const {
-        pollfd wanted{fds[3].get(), POLLIN, 0};
-        if (::poll(&wanted, 1, 30'000) != 1) return "silence";
-        return hear(fds[3].get()) == Bell::frame ? "frame" : "ends";
-    }
-    [[nodiscard]] std::string ask(const std::vector<std::byte>& frame, std::uint32_t size) const {
-        put(frame, size);
-        ring_with(static_cast<std::uint8_t>(Bell::frame));
-        return heard();
-    }
-    [[nodiscard]] std::string ask(const std::vector<std::byte>& frame) const {
-        return ask(frame, static_cast<std::uint32_t>(frame.size()));
-    }
-
-    std::vector<UniqueFd> fds;
-    void* memory = MAP_FAILED;
-};
 
 std::vector<std::byte> closing_nothing() {
     return request(LaneOp::close_module, packed(ModuleHandle{})).bytes();

@@ -4,6 +4,7 @@
 #include "tests/integration/held_threads.hpp"
 #include "tests/integration/holdings.hpp"
 #include "tests/integration/kill_steps.hpp"
+#include "tests/integration/rules_directory.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -79,6 +80,7 @@ protected:
     /// The system is in the step, and will be until it is let go.
     [[nodiscard]] bool reached(const KillStep& step, std::size_t fds_before) const {
         return stack::eventually([&] {
+            if (step.session == KillStep::Session::queued) return looks_->queued() == 1;
             if (step.hold == KillStep::Hold::dsp) {
                 const json rules = status(*system_)["dsp"]["faults"];
                 return !rules.empty() && rules[0].value("hits", 0) == 1;
@@ -148,9 +150,8 @@ protected:
         kill(victim, client);
         hold(step, false);
         recover(victim);
-        const std::string wanted = outcome(step, victim);
         if (victim != Victim::client) {
-            const std::size_t left = wanted == "goes on" || wanted == "is opened" ? 2 : 1;
+            const std::size_t left = 1 + sessions_left(step, victim);
             EXPECT_TRUE(stack::eventually([&] { return sessions() == left; })) << sessions() << system_->log();
         }
         client.kill();
@@ -191,7 +192,12 @@ protected:
         ASSERT_TRUE(neighbour_.hold_still(false));
     }
 
-    System system_ = start_system();
+    const RulesDirectory rules_{{{"sessions_per_uid", 16},
+                                 {"lanes", 8},
+                                 {"lanes_per_uid", 200},
+                                 {"opens_per_minute", 1'000'000},
+                                 {"queue_ms", 600'000}}};
+    System system_ = start_system({.policy = rules_.path()});
     std::unique_ptr<HoldingsOf> looks_ = std::make_unique<HoldingsOf>(*system_);
     CallingNeighbour neighbour_{*system_};
     HeldThreads held_;

@@ -1,8 +1,9 @@
 #include "tests/integration/kill_steps.hpp"
 
+#include "tests/integration/kill_actions.hpp"
+#include "tests/integration/raw_shared_lane.hpp"
+
 #include <fmt/core.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 namespace fastrpc::test {
 namespace {
@@ -12,55 +13,12 @@ using Session = KillStep::Session;
 
 constexpr unsigned lanes_in_use = 8;
 constexpr std::uint32_t long_call_us = 3'000'000;
+constexpr std::uint32_t longest_wait_ms = 600'000;
 
-/// The next call of a user PD to `handle` takes longer than any kill.
-json slow(unsigned handle, int method = -1) {
-    json rule{{"pd", "user"}, {"handle", handle}, {"count", 1}, {"do", "latency"}, {"latency", {{"us", 1'500'000}}}};
-    if (method >= 0) rule["method"] = method;
-    return rule;
-}
-constexpr unsigned kernel_handle = 1, exit_handle = 4, listener_handle = 7, loader_handle = 8;
-constexpr int release_method = 1;
-
-void wait_readable(int socket) {
-    pollfd wanted{socket, POLLIN, 0};
-    ::poll(&wanted, 1, -1);
-}
-void with_session(RawClient& client) {
-    client.session();
-}
-void with_lane(RawClient& client) {
-    client.lane();
-}
-void with_module(RawClient& client) {
-    client.module();
-}
-void with_buffer(RawClient& client) {
-    client.module();
-    client.buffer();
-}
-
-/// Says it on the session socket; `read` waits until the answer is there, and leaves it there.
-void say(RawClient& client, SessionOp op, std::vector<std::byte> payload, bool answered = false,
-         std::vector<int> fds = {}) {
-    RawClient::say(client.session(), request(op, std::move(payload), std::move(fds)));
-    if (answered) wait_readable(client.session());
-}
-void say(RawClient& client, LaneOp op, std::vector<std::byte> payload, bool answered = false) {
-    RawClient::say(client.lane(), request(op, std::move(payload)));
-    if (answered) wait_readable(client.lane());
-}
-std::vector<std::byte> page() {
-    return packed(BufferRequest{4096, 0, 0});
-}
 std::vector<std::byte> uri() {
     return packed_text("file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0&_dom=cdsp");
 }
-std::vector<std::byte> last_buffer(RawClient& client) {
-    return packed(BufferId{client.answer_as<BufferReply>().id, 0}); // with_buffer() asked for it last
-}
-
-/// Asks for a session and does not listen.
+/// Asks for a session and does not listen. Where all places are taken it waits for one.
 void ask_to_open(RawClient& client) {
     static Bus bus; // the process is that of one client
     as_user(client.user(), [&] {
@@ -69,33 +27,55 @@ void ask_to_open(RawClient& client) {
         ::sd_bus_message_new_method_call(bus.get(), &call, "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager",
                                          "OpenSession");
         std::uint64_t cookie = 0; // who asks for none wants no answer
-        if (usual_arguments(call) >= 0) ::sd_bus_send(bus.get(), call, &cookie);
+        const UniqueFd directory(::open(module_directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (::sd_bus_message_append(call, "ssa{sv}", "cdsp", "unsigned", 2, "directories", "ah", 1, directory.get(),
+                                    "wait-ms", "u", longest_wait_ms) >= 0)
+            ::sd_bus_send(bus.get(), call, &cookie);
         ::sd_bus_message_unref(call);
         ::sd_bus_flush(bus.get());
     });
+}
+/// Has sessions until there is no place for another.
+void with_all_places(RawClient& client) {
+    static std::vector<UniqueFd> sessions;
+    BusAnswer opened;
+    while ((opened = open_session_as(client.system(), client.user())).socket)
+        sessions.push_back(std::move(opened.socket));
+    if (sessions.size() != other_places)
+        throw std::runtime_error(fmt::format("{} places: {}", sessions.size(), opened.text));
 }
 void close_all(RawClient& client) {
     client.close_session();
     client.close_lane();
 }
 
+void await_in_flight(RawClient& client, unsigned calls) {
+    if (!client.in_flight(calls)) throw std::runtime_error("the calls do not reach the DSP");
+}
 void call_and_stay(RawClient& client) {
     say(client, LaneOp::invoke, client.packed_sleep(long_call_us));
-    client.in_flight(1);
+    await_in_flight(client, 1);
 }
 void call_on_all_lanes(RawClient& client) {
     static std::vector<UniqueFd> lanes;
     const auto call = request(LaneOp::invoke, client.packed_sleep(long_call_us));
     RawClient::say(client.lane(), call);
     for (unsigned i = 1; i < lanes_in_use; ++i) RawClient::say(lanes.emplace_back(client.another_lane()).get(), call);
-    client.in_flight(lanes_in_use);
+    await_in_flight(client, lanes_in_use);
+}
+void call_on_shared_lane(RawClient& client) {
+    const auto call = request(LaneOp::invoke, client.packed_sleep(long_call_us)).bytes();
+    static const SharedEnds lane(client);
+    lane.put(call);
+    lane.ring_with(static_cast<std::uint8_t>(Bell::frame));
+    await_in_flight(client, 1);
 }
 void call_with_buffer(RawClient& client) {
     constexpr unsigned wait_method = 7; // for a word in the buffer that never comes
     const auto id = client.answer_as<BufferReply>().id;
     say(client, LaneOp::invoke,
         packed_call({client.module(), Scalars::make(wait_method, 1, 0).word, 0, 0}, {{id, 0, 0, 8}}));
-    client.in_flight(1);
+    await_in_flight(client, 1);
 }
 
 std::vector<KillStep> open_steps() {
@@ -110,6 +90,16 @@ std::vector<KillStep> open_steps() {
          false,
          0,
          {},
+         ask_to_open},
+        {open,
+         "it waits in the queue for a place on the DSP",
+         Hold::nothing,
+         {},
+         Session::queued,
+         true,
+         true,
+         0,
+         with_all_places,
          ask_to_open},
         {open,
          "its host is asked for, and not started",
@@ -151,56 +141,6 @@ std::vector<KillStep> open_steps() {
          0,
          {},
          ask_to_open},
-    };
-}
-
-std::vector<KillStep> register_steps() {
-    const std::string registers = "register";
-    return {
-        {registers,
-         "an allocation waits for the host",
-         Hold::host,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_session,
-         [](RawClient& client) { say(client, SessionOp::allocate_buffer, page()); }},
-        {registers,
-         "a buffer is allocated, and its fd not read",
-         Hold::nothing,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_session,
-         [](RawClient& client) { say(client, SessionOp::allocate_buffer, page(), true); }},
-        {registers,
-         "a dma-buf of the client's waits for the host",
-         Hold::host,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_buffer,
-         [](RawClient& client) {
-             say(client, SessionOp::register_buffer, page(), false, {client.buffers.front().get()});
-         }},
-        {registers,
-         "a dma-buf of the client's is registered, and that not read",
-         Hold::nothing,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_buffer,
-         [](RawClient& client) {
-             say(client, SessionOp::register_buffer, page(), true, {client.buffers.front().get()});
-         }},
     };
 }
 
@@ -253,6 +193,16 @@ std::vector<KillStep> call_steps() {
          [](RawClient& client) { say(client, LaneOp::invoke, client.packed_sleep(1)); }},
         {call, "the call is in the DSP", Hold::nothing, {}, Session::open, true, true, 1, with_module, call_and_stay},
         {call,
+         "the call is in the DSP, by a shared lane",
+         Hold::nothing,
+         {},
+         Session::open,
+         true,
+         true,
+         1,
+         with_module,
+         call_on_shared_lane},
+        {call,
          "the call is in the DSP, with a buffer",
          Hold::nothing,
          {},
@@ -282,48 +232,6 @@ std::vector<KillStep> call_steps() {
          0,
          with_module,
          [](RawClient& client) { say(client, LaneOp::invoke, client.packed_sleep(1), true); }},
-    };
-}
-
-std::vector<KillStep> unmap_steps() {
-    const std::string unmap = "unmap";
-    return {
-        {unmap,
-         "the free waits for the host",
-         Hold::host,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_buffer,
-         [](RawClient& client) { say(client, SessionOp::free_buffer, last_buffer(client)); }},
-        {unmap,
-         "the buffer is freed, and that not read",
-         Hold::nothing,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_buffer,
-         [](RawClient& client) { say(client, SessionOp::free_buffer, last_buffer(client), true); }},
-        {unmap, "the DSP unloads the module", Hold::dsp, slow(loader_handle), Session::open, true, true, 1, with_module,
-         [](RawClient& client) {
-             say(client, LaneOp::close_module, packed(ModuleHandle{client.module(), 0}));
-         }},
-        {unmap,
-         "the module is unloaded, and that not read",
-         Hold::nothing,
-         {},
-         Session::open,
-         true,
-         true,
-         0,
-         with_module,
-         [](RawClient& client) {
-             say(client, LaneOp::close_module, packed(ModuleHandle{client.module(), 0}), true);
-         }},
     };
 }
 
@@ -369,7 +277,7 @@ std::string to_string(Victim victim) {
 
 std::vector<KillStep> kill_steps() {
     std::vector<KillStep> all;
-    for (const auto& steps : {open_steps(), register_steps(), call_steps(), unmap_steps(), close_steps()})
+    for (const auto& steps : {open_steps(), register_steps(), map_steps(), call_steps(), unmap_steps(), close_steps()})
         all.insert(all.end(), steps.begin(), steps.end());
     return all;
 }
@@ -382,11 +290,19 @@ bool has_point(const KillStep& step, Victim victim) {
 
 std::string outcome(const KillStep& step, Victim victim) {
     const bool away = victim == Victim::fastrpcd || victim == Victim::bus;
+    if (step.session == Session::queued) return away || victim == Victim::client ? "is not opened" : "is opened";
     if (step.session == Session::opening) {
         if (victim == Victim::dsp && !step.host) return "is opened"; // nobody was on the DSP yet
         return "is not opened";
     }
     return away && step.session == Session::open ? "goes on" : "ends";
+}
+
+std::size_t sessions_left(const KillStep& step, Victim victim) {
+    const std::string becomes = outcome(step, victim);
+    std::size_t left = becomes == "goes on" || becomes == "is opened" ? 1 : 0;
+    if (step.session != Session::queued || victim == Victim::client || victim == Victim::dsp) return left;
+    return left + (victim == Victim::host || victim == Victim::pd ? other_places - 1 : other_places);
 }
 
 int most_lost(const KillStep& step, Victim victim) {
@@ -404,7 +320,8 @@ After each: sessions, lanes, slots, contexts, PDs, host processes and fds of fas
 session, and a session of another user has called on without one failed call. The DSP's own end is the exception: it
 ends all sessions on it, and another can be opened at once. A host that is killed leaves calls inside the DSP, and kernels
 from 6.12 on lose their contexts until the DSP restarts (KERNEL 1.14); fastrpcd counts them. "PD" is a crash of the
-session's PD, "DSP" a restart.
+session's PD, "DSP" a restart. A request in the queue has no host and no PD yet: there they are those of a session that
+has one of the places.
 
 | no. | operation | held while | killed | the session, if its client lives | contexts lost, at most |
 | ---: | --- | --- | --- | --- | ---: |
