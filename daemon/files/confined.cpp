@@ -1,16 +1,54 @@
 #include "daemon/files/confined.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
+#include <fmt/core.h>
+#include <fstream>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <optional>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 namespace fastrpc::daemon {
+namespace {
+
+/// The mount of a file whose handles look like those of FUSE, which no file system with a disk of its own has in common
+/// with it.
+std::optional<int> mount_like_fuse(int fd) noexcept {
+    constexpr int plain = 0x81, with_parent = 0x82;
+    constexpr int only_to_tell_apart = 0x200; // AT_HANDLE_FID: newer kernels have no others of some FUSE
+    struct statx status {};
+    if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) != 0 || status.stx_dev_major != 0)
+        return std::nullopt;
+    for (const int flags : {AT_EMPTY_PATH, AT_EMPTY_PATH | only_to_tell_apart}) {
+        alignas(file_handle) std::array<char, sizeof(file_handle) + MAX_HANDLE_SZ> room{};
+        auto* handle = reinterpret_cast<file_handle*>(room.data());
+        handle->handle_bytes = MAX_HANDLE_SZ;
+        int mount = 0;
+        if (::name_to_handle_at(fd, "", handle, &mount, flags) == 0)
+            return handle->handle_type == plain || handle->handle_type == with_parent ? std::optional(mount)
+                                                                                      : std::nullopt;
+    }
+    return std::nullopt;
+}
+
+/// Empty for one that this process does not see: of another namespace, or of none.
+std::string type_of_mount(int id) {
+    std::ifstream mounts("/proc/self/mountinfo");
+    for (std::string line; std::getline(mounts, line);) {
+        if (!line.starts_with(fmt::format("{} ", id))) continue;
+        const std::size_t dash = line.find(" - ");
+        return dash == line.npos ? "" : line.substr(dash + 3, line.find(' ', dash + 3) - dash - 3);
+    }
+    return {};
+}
+
+} // namespace
 
 Attempt Attempt::refuse(std::string_view why) {
     return {{}, 0, EACCES, why};
@@ -18,7 +56,7 @@ Attempt Attempt::refuse(std::string_view why) {
 
 Attempt Attempt::failed(int error) {
     if (error == ELOOP) return refuse("a symbolic link is on its way");
-    if (error == EXDEV) return refuse("it leaves the directory");
+    if (error == EXDEV) return refuse("it leaves the directory, or what is mounted there");
     return {{}, 0, error, {}};
 }
 
@@ -37,11 +75,19 @@ bool is_procfs(int fd) noexcept {
     return ::fstatfs(fd, &system) != 0 || system.f_type == PROC_SUPER_MAGIC;
 }
 
+bool is_fuse(int fd) {
+    const auto mount = mount_like_fuse(fd);
+    if (!mount) return false;
+    const std::string type = type_of_mount(*mount);
+    return type.empty() || type.starts_with("fuse");
+}
+
 UniqueFd open_beneath(int directory, const std::string& path, int flags, Links links, std::uint32_t mode) {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
     how.mode = mode;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (links == Links::beneath ? 0U : RESOLVE_NO_SYMLINKS);
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS |
+                  (links == Links::beneath ? 0U : RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
     return UniqueFd(static_cast<int>(::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
 }
 

@@ -12,7 +12,7 @@ namespace fastrpc::daemon {
 
 /// What a symbolic link in a directory of a tree does.
 enum class Links {
-    refused, ///< ends the way: whoever filled the directory is not trusted
+    refused, ///< ends the way, as another mount does: whoever filled the directory is not trusted
     beneath, ///< leads on, as long as the way does not leave the directory
 };
 
@@ -33,6 +33,9 @@ std::string_view refusal(std::string_view name) noexcept;
 
 /// Also true when it cannot be told.
 bool is_procfs(int fd) noexcept;
+/// Of a file system that a program serves, which may take any time for anything, and lets nobody who waits for it be
+/// killed. Asks it nothing. Of a file system that this process does not see it may be wrong: then it is taken for one.
+bool is_fuse(int fd);
 
 /// openat2 beneath `directory`, O_CLOEXEC; errno is set when the result is empty. `mode` for O_CREAT.
 UniqueFd open_beneath(int directory, const std::string& path, int flags, Links links, std::uint32_t mode = 0);

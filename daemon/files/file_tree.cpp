@@ -63,6 +63,12 @@ Result<UniqueFd> open_directory(const std::string& path) {
 }
 
 Status check_directory(int fd) {
+    if (is_fuse(fd)) // before it is asked anything
+        return fail(
+            ErrorKind::invalid,
+            "a directory that a program serves (FUSE) cannot hold modules: that program could stop this one for "
+            "ever; copy them elsewhere",
+            EACCES);
     struct stat status {};
     if (::fstat(fd, &status) != 0) {
         const int error = errno;

@@ -42,7 +42,7 @@ struct OpenedDirectory {
 Result<UniqueFd> open_directory(const std::string& path);
 
 /// Checks that a fd that a client sent can be a directory of a tree: a directory (O_PATH is enough), and not of procfs,
-/// where "files" would be our own memory. ErrorKind::invalid otherwise.
+/// where "files" would be our own memory, nor of FUSE. ErrorKind::invalid otherwise. Waits for nobody.
 Status check_directory(int fd);
 
 /// How a directory stands in a tree.

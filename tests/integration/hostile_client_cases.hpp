@@ -29,6 +29,9 @@ ClientCases wrong_payloads(); ///< cut, overlong and surplus, of each request
 ClientCases wrong_fds();
 ClientCases surplus_fds();
 
+// hostile_client_fuse.cpp: files of file systems that wait for somebody.
+ClientCases silent_file_systems();
+
 // hostile_client_numbers.cpp: well-formed requests with numbers that nobody may have.
 ClientCases wrong_buffers(); ///< sizes, ids, and more than was granted
 ClientCases wrong_modules(); ///< URIs and handles

@@ -199,8 +199,7 @@ ClientCases wrong_modules() {
          }},
         {"open modules without end", "quota",
          [](RawClient& client) {
-             const std::vector<std::byte> name =
-                 packed_text("file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0&_dom=cdsp");
+             const std::vector<std::byte> name = packed_text(test_module_uri);
              std::string told = "ok";
              for (int i = 0; i < 2000 && told == "ok"; ++i) told = open_module(client, name);
              return told;

@@ -88,6 +88,9 @@ TEST_F(HostileClient, fds_that_are_no_dma_buf_are_refused) {
 TEST_F(HostileClient, fds_that_nobody_asked_for_end_the_connection) {
     run(surplus_fds());
 }
+TEST_F(HostileClient, file_systems_that_do_not_answer_keep_nobody_else) {
+    run(silent_file_systems());
+}
 TEST_F(HostileClient, buffers_are_what_was_granted_and_nobody_elses) {
     run(wrong_buffers());
 }
@@ -131,9 +134,10 @@ TEST_F(HostileClient, shared_lanes_are_judged_by_a_copy) {
 TEST(HostileClientTable, has_more_cases_than_were_promised) {
     constexpr std::size_t promised = 150;
     std::size_t cases = 0;
-    for (const auto group : {wrong_headers, wrong_opcodes, wrong_payloads, wrong_fds, surplus_fds, wrong_buffers,
-                             wrong_modules, wrong_calls, wrong_ranges, bad_readers, bad_sharers, bad_programs,
-                             wrong_maps, wrong_offers, wrong_shared_lanes, wrong_opens, wrong_options, floods})
+    for (const auto group :
+         {wrong_headers, wrong_opcodes, wrong_payloads, wrong_fds, surplus_fds, silent_file_systems, wrong_buffers,
+          wrong_modules, wrong_calls, wrong_ranges, bad_readers, bad_sharers, bad_programs, wrong_maps, wrong_offers,
+          wrong_shared_lanes, wrong_opens, wrong_options, floods})
         cases += group().size();
     EXPECT_GE(cases, promised);
 }

@@ -5,6 +5,7 @@
 #include "tests/integration/holdings.hpp"
 #include "tests/integration/kill_steps.hpp"
 #include "tests/integration/rules_directory.hpp"
+#include "tests/integration/session_hosts.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -36,21 +37,7 @@ protected:
                     static_cast<unsigned long long>(neighbour_.failures()));
     }
 
-    /// Hosts of sessions of this system that live.
-    [[nodiscard]] std::set<pid_t> hosts() const {
-        std::set<pid_t> found;
-        for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-            const std::string name = entry.path().filename();
-            if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-            std::ifstream file(entry.path() / "cmdline");
-            const std::string line{std::istreambuf_iterator<char>(file), {}};
-            // The one that starts them has all these words, too, behind a name of its own.
-            if (line.find("fastrpc-pd") < line.find('\0') && line.find("--session") != std::string::npos &&
-                line.find(system_->control_socket().string()) != std::string::npos)
-                found.insert(std::stoi(name));
-        }
-        return found;
-    }
+    [[nodiscard]] std::set<pid_t> hosts() const { return session_hosts(*system_); }
     /// The PDs of clients, by the numbers that the DSP has for those.
     [[nodiscard]] std::set<int> pds() const {
         std::set<int> found;

@@ -16,7 +16,7 @@ constexpr std::uint32_t long_call_us = 3'000'000;
 constexpr std::uint32_t longest_wait_ms = 600'000;
 
 std::vector<std::byte> uri() {
-    return packed_text("file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0&_dom=cdsp");
+    return packed_text(test_module_uri);
 }
 /// Asks for a session and does not listen. Where all places are taken it waits for one.
 void ask_to_open(RawClient& client) {

@@ -164,10 +164,8 @@ protected:
     void open_module(unsigned number) {
         Hands& its = hands_[number];
         if (its.lanes.empty() || model_.at(number).modules.size() == most_modules) return;
-        const std::string told = its.client->ask(
-            any_of(its.lanes)->get(),
-            request(LaneOp::open_module,
-                    packed_text("file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0&_dom=cdsp")));
+        const std::string told =
+            its.client->ask(any_of(its.lanes)->get(), request(LaneOp::open_module, packed_text(test_module_uri)));
         expect(told, "ok", "open a module");
         if (told == "ok") model_.at(number).modules.insert(its.client->answer_as<ModuleReply>().handle);
     }

@@ -15,7 +15,6 @@ namespace {
 
 constexpr int very_long_ms = 30'000;
 constexpr unsigned echo_method = 2, sleep_method = 6;
-constexpr const char* module_uri = "file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0&_dom=cdsp";
 
 /// Waits until there is something to read, or the other end is closed.
 bool readable(int socket) {
@@ -158,7 +157,7 @@ UniqueFd RawClient::another_lane() {
 
 std::uint32_t RawClient::module() {
     if (module_ == 0) {
-        const std::string told = ask(lane(), request(LaneOp::open_module, packed_text(module_uri)));
+        const std::string told = ask(lane(), request(LaneOp::open_module, packed_text(test_module_uri)));
         if (told != "ok") unable("opening the module", told);
         module_ = answer_as<ModuleReply>().handle;
     }

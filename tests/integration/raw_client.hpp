@@ -90,6 +90,8 @@ BusAnswer open_session(sd_bus* bus, const BusArguments& arguments = usual_argume
 BusAnswer open_session_as(const stack::Stack& system, const std::string& user,
                           const BusArguments& arguments = usual_arguments);
 
+inline constexpr const char* test_module_uri = "file:///libtest_skel.so?test_skel_handle_invoke&_modver=1.0&_dom=cdsp";
+
 class RawClient {
 public:
     explicit RawClient(const stack::Stack& system, std::string user = "nobody") :

@@ -46,10 +46,13 @@ void shim_close_raw(int fd) {
     SHIM_CALL(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
+/* Without a question to the file system, which may never answer (FUSE) where the program itself asks it nothing. */
 bool shim_inode(int fd, uint64_t* inode, mode_t type) {
-    struct stat status;
-    if (SHIM_CALL(SYS_fstat, fd, &status, 0, 0, 0, 0) != 0 || (status.st_mode & S_IFMT) != type) return false;
-    *inode = status.st_ino;
+    struct statx status;
+    if (SHIM_CALL(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &status, 0) != 0 ||
+        (status.stx_mode & S_IFMT) != type)
+        return false;
+    *inode = status.stx_ino;
     return true;
 }
 

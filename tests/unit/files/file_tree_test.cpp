@@ -1,11 +1,15 @@
 // What a name from the DSP can and cannot reach.
 #include "daemon/files/file_tree.hpp"
 
+#include "daemon/files/confined.hpp"
+#include "tests/support/fuse_file.hpp"
 #include "tests/support/scratch.hpp"
 
 #include <cerrno>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,7 +18,7 @@
 namespace fastrpc::daemon {
 namespace {
 
-using test::Scratch;
+using test::FuseFile, test::Scratch;
 
 std::string content(const OpenedFile& file) {
     std::string text(file.size, '\0');
@@ -360,6 +364,38 @@ TEST(Directories, only_directories_are_taken) {
         ASSERT_FALSE(status);
         EXPECT_EQ(status.error().kind, ErrorKind::invalid);
     }
+}
+
+TEST(Directories, that_a_program_serves_are_refused_before_they_are_asked_anything) {
+    const FuseFile fuse(FuseFile::What::directory); // whose answer to a question would never come
+    if (!fuse.ok()) GTEST_SKIP() << "this machine has no FUSE";
+    const Status status = check_directory(fuse.fd());
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().kind, ErrorKind::invalid);
+    EXPECT_NE(status.error().text.find("FUSE"), std::string::npos) << status.error().text;
+    for (const char* usual : {"/", "/dev", "/sys", "/tmp"}) {
+        const UniqueFd fd(::open(usual, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        EXPECT_FALSE(is_fuse(fd.get())) << usual;
+    }
+}
+
+TEST(Directories, what_is_mounted_beneath_is_entered_in_our_own_trees_alone) {
+    const Scratch scratch;
+    scratch.directory("mounted");
+    bool mounted = false;
+    // The mount is of a namespace that goes with the thread.
+    std::thread([&] {
+        mounted = ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                  ::mount("test", scratch.path("mounted").c_str(), "tmpfs", 0, nullptr) == 0;
+        if (!mounted) return;
+        scratch.file("mounted/m.so", "x");
+        const UniqueFd directory = scratch.fd();
+        const Attempt refused = open_file_beneath(directory.get(), "mounted/m.so", Links::refused);
+        EXPECT_FALSE(refused.fd);
+        EXPECT_EQ(refused.error, EACCES);
+        EXPECT_TRUE(open_file_beneath(directory.get(), "mounted/m.so", Links::beneath).fd);
+    }).join();
+    if (!mounted) GTEST_SKIP() << "nothing can be mounted here";
 }
 
 TEST(Directories, a_path_that_is_no_directory_says_why) {

@@ -1,8 +1,8 @@
 // Files that are no dma-bufs: refused with the reason, without a wait for whoever serves them; and a host without fds.
 #include "daemon/device/heap.hpp"
 #include "daemon/host/foreign_files.hpp"
-#include "fuse_file.hpp"
 #include "session_harness.hpp"
+#include "tests/support/fuse_file.hpp"
 #include "tests/unit/device/fake_kernel.hpp"
 
 #include <sys/epoll.h>
@@ -85,7 +85,7 @@ TEST_F(Foreign, files_of_every_wrong_kind_are_named_and_refused) {
 }
 
 TEST_F(Foreign, a_file_system_that_never_answers_keeps_nobody) {
-    FuseFile fuse;
+    test::FuseFile fuse;
     if (!fuse.ok()) GTEST_SKIP() << "this machine has no FUSE";
     start_ready();
     auto [lane, module] = open_calling();
@@ -104,7 +104,7 @@ TEST_F(Foreign, a_file_system_that_never_answers_keeps_nobody) {
 }
 
 TEST_F(Foreign, files_of_a_malformed_frame_keep_nobody) {
-    FuseFile fuse;
+    test::FuseFile fuse;
     if (!fuse.ok()) GTEST_SKIP() << "this machine has no FUSE";
     start_ready();
     const int two[] = {fuse.fd(), fuse.fd()};
@@ -115,7 +115,7 @@ TEST_F(Foreign, files_of_a_malformed_frame_keep_nobody) {
 }
 
 TEST_F(Foreign, who_hands_over_such_files_without_end_is_let_go) {
-    FuseFile fuse;
+    test::FuseFile fuse;
     if (!fuse.ok()) GTEST_SKIP() << "this machine has no FUSE";
     start_ready();
     for (unsigned i = 0; i <= ForeignFiles::most; ++i) EXPECT_EQ(bring(fuse.fd()).error().kind, ErrorKind::invalid);

@@ -1,4 +1,7 @@
-// A file of a FUSE file system that stops answering once the file is open: whoever asks it anything waits.
+// A file or directory of a FUSE file system that answers no more once it is open: whoever asks it anything, or closes
+// the file, waits. Every name in a directory is such a file.
+//
+// A process that is forked while there is one waits, too, as soon as it closes its copy.
 #pragma once
 
 #include "base/unique_fd.hpp"
@@ -17,12 +20,14 @@
 #include <unistd.h>
 #include <vector>
 
-namespace fastrpc::daemon {
+namespace fastrpc::test {
 
 class FuseFile {
 public:
+    enum class What { file, directory };
     /// Check ok(): a kernel may have no FUSE.
-    FuseFile() : device_(::open("/dev/fuse", O_RDWR | O_CLOEXEC)), stop_(::eventfd(0, EFD_CLOEXEC)) {
+    explicit FuseFile(What what = What::file) :
+        device_(::open("/dev/fuse", O_RDWR | O_CLOEXEC)), stop_(::eventfd(0, EFD_CLOEXEC)) {
         if (!device_) return;
         const UniqueFd context(static_cast<int>(::syscall(SYS_fsopen, "fuse", FSOPEN_CLOEXEC)));
         const auto set = [&](const char* key, const std::string& value) {
@@ -30,19 +35,22 @@ public:
         };
         if (!context || !set("fd", std::to_string(device_.get())) || !set("rootmode", "40000") ||
             !set("user_id", "0") || !set("group_id", "0") ||
+            ::syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_FLAG, "allow_other", nullptr, 0) != 0 ||
             ::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
             return;
         // A mount that is nowhere: it goes with its last fd.
         mount_.reset(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0)));
         server_ = std::thread([this] { serve(); });
-        if (mount_) file_.reset(::openat(mount_.get(), "file", O_RDWR | O_CLOEXEC));
+        if (!mount_) return;
+        file_.reset(what == What::file ? ::openat(mount_.get(), "file", O_RDWR | O_CLOEXEC)
+                                       : ::openat(mount_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     }
-    /// Everybody who waits comes back.
-    ~FuseFile() {
-        if (server_.joinable()) {
-            ::eventfd_write(stop_.get(), 1);
-            server_.join();
-        }
+    ~FuseFile() { answer_all(); }
+    /// Everybody who waits comes back, with an error.
+    void answer_all() {
+        if (!server_.joinable()) return;
+        ::eventfd_write(stop_.get(), 1);
+        server_.join();
         device_.reset(); // ends the connection: now its files can be closed
     }
     FuseFile(const FuseFile&) = delete;
@@ -50,6 +58,8 @@ public:
 
     [[nodiscard]] bool ok() const { return static_cast<bool>(file_); }
     [[nodiscard]] int fd() const { return file_.get(); }
+    /// Of the mount, for move_mount().
+    [[nodiscard]] int mount() const { return mount_.get(); }
 
 private:
     void serve() {
@@ -65,10 +75,6 @@ private:
         }
     }
     void answer(const fuse_in_header& header) {
-        fuse_attr attributes{};
-        attributes.ino = 2;
-        attributes.nlink = 1;
-        attributes.mode = S_IFREG | 0600;
         switch (header.opcode) {
         case FUSE_INIT: {
             fuse_init_out out{};
@@ -79,11 +85,13 @@ private:
         }
         case FUSE_LOOKUP: {
             fuse_entry_out out{};
-            out.nodeid = 2;
-            out.attr = attributes;
+            out.nodeid = out.attr.ino = 2;
+            out.attr.nlink = 1;
+            out.attr.mode = S_IFREG | 0644;
             return reply(header, out);
         }
         case FUSE_OPEN:
+        case FUSE_OPENDIR:
             return reply(header, fuse_open_out{});
         default:
             return; // never
@@ -105,4 +113,4 @@ private:
     std::thread server_;
 };
 
-} // namespace fastrpc::daemon
+} // namespace fastrpc::test
