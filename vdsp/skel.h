@@ -37,6 +37,16 @@ typedef int (*fastrpc_skel_invoke)(uint64_t handle, uint32_t scalars, fastrpc_sk
 #define FASTRPC_SKEL_IN(sc) (((sc) >> 16) & 255U)
 #define FASTRPC_SKEL_OUT(sc) (((sc) >> 8) & 255U)
 
+/* What a PD offers to its modules, from within a method and on its thread. Weak, so that a module loads elsewhere, too.
+ *
+ * Calls `method` of an interface that the host or the program outside serves: `in` goes there, and `out_size` bytes
+ * come back. A method from 31 on is also the first u32 of `in`. 0, or the code that it was answered with. */
+__attribute__((weak)) int fastrpc_skel_call_out(const char* interface, uint32_t method, const void* in, size_t in_size,
+                                                void* out, size_t out_size);
+/* The memory at an address that the caller got for a buffer of its own (MEM_MAP), until the method returns; NULL where
+ * nothing is mapped. */
+__attribute__((weak)) void* fastrpc_skel_memory(uint64_t address, size_t size);
+
 /* Codes that a module returns, as the DSP raises them. */
 #define FASTRPC_SKEL_EBADPARM ((int)0x8000040EU)
 #define FASTRPC_SKEL_EUNSUPPORTED ((int)0x80000414U)

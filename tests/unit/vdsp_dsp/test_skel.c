@@ -11,7 +11,10 @@
  *                                 0x8000040C after 20 s
  *   8 instance        0x08000100  out u64, the handle that open gave, different at each open
  *   9 handles         0x09000111  in handle, out handle -> out i32 fd, u32 offset, u32 length of each, as they came
- * Other scalars: 0x8000040E for a known method, 0x80000414 else.
+ *  10 call_out        0x0A020100  in u32 method, in name of an interface with its NUL -> out bytes: calls that method
+ * of that interface with the first input, and has its output; the result is the call's 11 invert_at       0x0B010100 in
+ * u64 address of a mapped buffer -> out bytes: what is there, which is then inverted Other scalars: 0x8000040E for a
+ * known method, 0x80000414 else.
  */
 #include "vdsp/skel.h"
 
@@ -79,6 +82,32 @@ static int handles(fastrpc_skel_arg* args) {
     return 0;
 }
 
+static int call_out(fastrpc_skel_arg* args) {
+    uint32_t method;
+    const char* name = args[1].buffer.data;
+    if (args[0].buffer.size < sizeof method || args[1].buffer.size == 0 || name[args[1].buffer.size - 1] != '\0')
+        return FASTRPC_SKEL_EBADPARM;
+    if (fastrpc_skel_call_out == NULL) return FASTRPC_SKEL_EUNSUPPORTED;
+    memcpy(&method, args[0].buffer.data, sizeof method);
+    return fastrpc_skel_call_out(name, method, args[0].buffer.data, args[0].buffer.size, args[2].buffer.data,
+                                 args[2].buffer.size);
+}
+
+static int invert_at(fastrpc_skel_arg* args) {
+    uint64_t address;
+    unsigned char* out = args[1].buffer.data;
+    if (args[0].buffer.size < sizeof address) return FASTRPC_SKEL_EBADPARM;
+    if (fastrpc_skel_memory == NULL) return FASTRPC_SKEL_EUNSUPPORTED;
+    memcpy(&address, args[0].buffer.data, sizeof address);
+    unsigned char* there = fastrpc_skel_memory(address, args[1].buffer.size);
+    if (there == NULL) return FASTRPC_SKEL_EBADPARM;
+    for (size_t i = 0; i < args[1].buffer.size; ++i) {
+        out[i] = there[i];
+        there[i] = (unsigned char)~there[i];
+    }
+    return 0;
+}
+
 static int crash(void) {
     volatile int* volatile nowhere = NULL;
     *nowhere = 0;
@@ -112,7 +141,11 @@ int test_skel_handle_invoke(uint64_t handle, uint32_t scalars, fastrpc_skel_arg*
         return 0;
     case MAKE(9, 0, 1) | 0x11:
         return handles(args);
+    case MAKE(10, 2, 1):
+        return call_out(args);
+    case MAKE(11, 1, 1):
+        return invert_at(args);
     default:
-        return FASTRPC_SKEL_METHOD(scalars) <= 9 ? FASTRPC_SKEL_EBADPARM : FASTRPC_SKEL_EUNSUPPORTED;
+        return FASTRPC_SKEL_METHOD(scalars) <= 11 ? FASTRPC_SKEL_EBADPARM : FASTRPC_SKEL_EUNSUPPORTED;
     }
 }

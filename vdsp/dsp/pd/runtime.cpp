@@ -4,6 +4,7 @@
 #include "ipc/aee.hpp"
 #include "ipc/pack.hpp"
 #include "vdsp/dsp/paper.hpp"
+#include "vdsp/dsp/pd/module_context.hpp"
 #include "vdsp/dsp/pd/process_control.hpp"
 
 #include <array>
@@ -304,6 +305,7 @@ std::int32_t Runtime::invoke(const std::shared_ptr<Client>& client, const Call& 
                                    static_cast<std::uint32_t>(call.view[i].length)};
     }
     spend(latency_us_);
+    const ModuleContext context(client->listener, windows_);
     const std::int32_t result = module->entry(module->handle, call.scalars.word, arguments.data());
     ++calls_;
     return result;
