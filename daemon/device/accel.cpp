@@ -187,7 +187,7 @@ Result<Shared> AccelDevice::share_buffer(std::uint32_t id, std::uint64_t length,
     request.request = accel_abi::request_buffer;
     request.flags = static_cast<std::uint32_t>(mode);
     request.fd = (*slot)->number;
-    request.size = length;
+    request.size = (*slot)->range.size(); // whatever is asked for, the driver maps it all (KERNEL 2.4)
     const CallResult mapped = call(accel_abi::map, &request);
     buffers_.end_share(**slot, mapped.ok() ? std::optional(request.address_out) : std::nullopt);
     return Shared{mapped, mapped.ok() ? request.address_out : 0};
@@ -198,7 +198,7 @@ Result<CallResult> AccelDevice::unshare_buffer(std::uint32_t id) {
     const Result<BufferMap::Slot*> slot = buffers_.begin_unshare(id);
     if (!slot) return std::unexpected(slot.error());
     accel_abi::Unmap request{accel_abi::request_buffer, (*slot)->number, (*slot)->dsp_address, (*slot)->dsp_address,
-                             (*slot)->shared_bytes};
+                             (*slot)->range.size()};
     const CallResult unmapped = call(accel_abi::unmap, &request);
     if (unmapped.ok()) buffers_.end_unshare(**slot);
     return unmapped;

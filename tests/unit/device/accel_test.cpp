@@ -205,6 +205,26 @@ TEST_P(Generations, sharing_and_heaps_use_both_kinds_of_request) {
     EXPECT_EQ(requests, (std::vector{2U, 1U}));
 }
 
+TEST_P(Generations, a_part_of_a_buffer_is_shared_and_taken_back_as_the_whole_that_the_driver_maps) {
+    const auto device = open();
+    ASSERT_TRUE(device->map_buffer(7, memory_file(3 * page).get()));
+    std::vector<std::uint64_t> sizes;
+    kernel.answers[accel_abi::map] = [&](void* argument) {
+        auto& request = as<accel_abi::Map>(argument);
+        sizes.push_back(request.size);
+        request.address_out = 0xD0000000;
+        return 0;
+    };
+    kernel.answers[accel_abi::unmap] = [&](void* argument) {
+        sizes.push_back(as<accel_abi::Unmap>(argument).size);
+        return 0;
+    };
+    EXPECT_TRUE(device->share(7, page, ShareMode::fd));
+    EXPECT_TRUE(device->unshare(7));
+    EXPECT_EQ(sizes, (std::vector{3 * page, 3 * page}));
+    EXPECT_EQ(device->share(7, 4 * page, ShareMode::fd).error().kind, ErrorKind::invalid);
+}
+
 TEST_P(Generations, handles_among_the_arguments_are_refused) {
     const auto device = open();
     EXPECT_FALSE(device->facts().takes_handles);
