@@ -184,7 +184,8 @@ protected:
                                  {"lanes_per_uid", 200},
                                  {"opens_per_minute", 1'000'000},
                                  {"queue_ms", 600'000}}};
-    System system_ = start_system({.policy = rules_.path()});
+    // None is ready: one of its steps waits for a host to be started.
+    System system_ = start_system({.policy = rules_.path(), .ready_hosts = 0});
     std::unique_ptr<HoldingsOf> looks_ = std::make_unique<HoldingsOf>(*system_);
     CallingNeighbour neighbour_{*system_};
     HeldThreads held_;

@@ -54,6 +54,15 @@ TEST_F(ModuleRun, handles_come_as_number_offset_and_length) {
     EXPECT_EQ(call(0x09000111, {output(23), shared(buffer, 0, 8), shared(buffer, 0, 8)}), aee::on_dsp(aee::bad_parm));
 }
 
+TEST_F(ModuleRun, finds_no_memory_where_nothing_is_mapped_and_no_interface_that_nobody_serves) {
+    const Sent nowhere =
+        send(3, 1, main_tid, module, 0x0b010100, {input(bytes_of_value(std::uint64_t{0x1000})), output(8)});
+    EXPECT_EQ(finish(nowhere), aee::on_dsp(aee::bad_parm));
+    const std::array<char, 7> name{"nobody"};
+    EXPECT_NE(call(0x0a020100, {input(bytes_of_value(2U)), input(bytes_of_value(name)), output(8)}), 0);
+    EXPECT_EQ(call(0x06010000, {input(bytes_of_value(1U))}), 0) << "the PD goes on";
+}
+
 TEST_F(ModuleRun, the_status_shows_what_the_host_wants_of_its_threads) {
     const auto threads = [&] {
         const json all = json::parse(status());
