@@ -124,7 +124,7 @@ TEST_F(ModuleRun, the_result_is_the_modules_and_outputs_come_with_it) {
 
 TEST_F(ModuleRun, wrong_scalars_are_the_modules_to_refuse) {
     EXPECT_EQ(call(0x03000000), aee::on_dsp(aee::bad_parm));
-    EXPECT_EQ(call(0x0A000000), aee::on_dsp(aee::unsupported));
+    EXPECT_EQ(call(0x1E000000), aee::on_dsp(aee::unsupported));
     EXPECT_EQ(call(0x00000000), aee::on_dsp(aee::bad_parm)) << "open needs its arguments";
     EXPECT_EQ(call(0x01000000), aee::on_dsp(aee::bad_parm)) << "and so does close";
 }
