@@ -1,6 +1,7 @@
 // What the whole system holds for its clients, counted from outside: what is left when all of them are gone is a leak.
 #pragma once
 
+#include "tests/integration/bus_user.hpp"
 #include "tests/integration/leaks.hpp"
 #include "tests/integration/raw_client.hpp"
 #include "tests/integration/soc_control.hpp"
@@ -46,6 +47,22 @@ public:
         all.pds = static_cast<std::int64_t>(status_of_pds(system_, "cdsp").size());
         all.broker_fds = fds(system_.fastrpcd());
         return all;
+    }
+    /// What fastrpcd has charged and counted, by the names of GetStats.
+    [[nodiscard]] std::map<std::string, std::uint64_t> stats() const {
+        sd_bus_message* reply = nullptr;
+        std::map<std::string, std::uint64_t> all;
+        if (::sd_bus_call_method(bus_.get(), "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "GetStats",
+                                 nullptr, &reply, "") >= 0)
+            all = read_numbers(reply);
+        ::sd_bus_message_unref(reply);
+        return all;
+    }
+    /// The host of a session or PD, by its object; 0 when there is none.
+    [[nodiscard]] pid_t host_of(const std::string& path, const char* interface) const {
+        std::uint32_t pid = 0;
+        ::sd_bus_get_property_trivial(bus_.get(), "org.fastrpc1", path.c_str(), interface, "Pid", nullptr, 'u', &pid);
+        return static_cast<pid_t>(pid);
     }
     /// Waits until it is `wanted` again; what it is at last.
     [[nodiscard]] Holdings settled(const Holdings& wanted) const {

@@ -1,0 +1,206 @@
+// Sessions of a random run: how they come, wait their turn, and end.
+#include "tests/integration/model_run.hpp"
+
+#include <fmt/core.h>
+
+namespace fastrpc::test {
+namespace {
+
+constexpr const char* users[] = {"root", "nobody", "mail", "games", "news"};
+constexpr std::uint32_t little_time_ms = 100, all_time_ms = 3'600'000;
+constexpr unsigned crash_method = 4;
+constexpr auto very_long = 60s; ///< for an answer that must come
+
+/// An option of OpenSession, if there is one.
+template<class T>
+int append(sd_bus_message* call, const char* name, const char* type, const std::optional<T>& value) {
+    return value ? ::sd_bus_message_append(call, "{sv}", name, type, *value) : 0;
+}
+
+} // namespace
+
+std::string RandomRun::ask_for_session(const std::string& user, const Model::Wish& wish, BusUser& bus) {
+    const std::optional<std::uint32_t> wait =
+        wish.waits ? std::optional(wish.little_time ? little_time_ms : all_time_ms) : std::nullopt;
+    bus.send([&](sd_bus_message* call) {
+        const UniqueFd directory(::open(module_directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        int step = ::sd_bus_message_append(call, "ss", "cdsp", wish.pd.c_str());
+        if (step >= 0) step = ::sd_bus_message_open_container(call, 'a', "{sv}");
+        if (step >= 0) step = ::sd_bus_message_append(call, "{sv}", "directories", "ah", 1, directory.get());
+        if (step >= 0) step = append(call, "lanes", "u", wish.lanes);
+        if (step >= 0) step = append(call, "memory", "t", wish.memory);
+        if (step >= 0) step = append(call, "priority", "u", wish.priority);
+        if (step >= 0) step = append(call, "stack", "u", wish.stack);
+        if (step >= 0) step = append(call, "wait-ms", "u", wait);
+        return step < 0 ? step : ::sd_bus_message_close_container(call);
+    });
+    return fmt::format("open as {} {}, {} lanes, {}", user, wish.pd, wish.lanes.value_or(limits.lanes),
+                       !wish.waits        ? "at once"
+                       : wish.little_time ? "with little time"
+                                          : "with time");
+}
+
+void RandomRun::open() {
+    hear_timeouts();
+    const std::string user = users[random(std::size(users))];
+    Model::Wish wish;
+    if (random(20) == 0) wish.pd = random(2) == 0 ? "signed" : "root";
+    if (random(3) != 0) wish.lanes = random(30) == 0 ? 0 : 1 + random(4);
+    if (random(3) != 0) wish.memory = (4 + random(8)) * ModelSession::page;
+    if (random(8) == 0) wish.priority = random(300);
+    if (random(8) == 0) wish.stack = random(3) * 20'000;
+    wish.waits = random(2) == 0;
+    wish.little_time = wish.waits && random(4) == 0;
+    unsigned number = 0;
+    const std::string wanted = model_.open(user, wish, number);
+    auto bus = std::make_unique<BusUser>(*system_, uid_of(user));
+    const std::string what = ask_for_session(user, wish, *bus);
+    if (wanted != "waits") {
+        if (!bus->answered(very_long)) return expect("silence", wanted, what);
+        BusUser::Answer answer = bus->next();
+        expect(answer.session ? "ok" : answer.error, wanted, what + ": " + answer.text);
+        if (answer.session && wanted == "ok") take(number, user, std::move(answer));
+        return;
+    }
+    // Then the next one comes behind it. One with little time may have its answer: hear_timeouts() judges it.
+    stack::eventually([&] { return bus->answered() || root_.queue().size() == model_.queue().size(); });
+    expect(wish.little_time || !bus->answered() ? "waits" : bus->next().error, wanted, what);
+    waiting_[number] = {user, std::move(bus), wish.little_time};
+}
+
+void RandomRun::take(unsigned number, const std::string& user, BusUser::Answer answer) {
+    const ModelGrant& grant = model_.at(number).grant();
+    const std::map<std::string, std::uint64_t> wanted{{"lanes", grant.lanes},
+                                                      {"memory", grant.memory},
+                                                      {"buffers", grant.buffers},
+                                                      {"thread-priority", grant.priority},
+                                                      {"thread-stack", grant.stack}};
+    for (const auto& [name, value] : wanted) EXPECT_EQ(answer.granted[name], value) << name;
+    Hands& its = hands_[number];
+    its.user = user;
+    its.path = answer.path;
+    its.client = std::make_unique<RawClient>(*system_, user, std::move(answer.session));
+}
+
+void RandomRun::serve_waiting() {
+    while (const std::optional<unsigned> number = model_.next()) {
+        Waiting its = std::move(waiting_.extract(*number).mapped());
+        const std::string what = "the turn of " + its.user;
+        if (!its.bus->answered(very_long)) return expect("silence", "ok", what);
+        BusUser::Answer answer = its.bus->next();
+        expect(answer.session ? "ok" : answer.error, "ok", what + ": " + answer.text);
+        if (!answer.session) return;
+        take(*number, its.user, std::move(answer));
+    }
+}
+
+void RandomRun::hear_timeouts() {
+    for (auto next = waiting_.begin(); next != waiting_.end();) {
+        const auto each = next++;
+        if (!each->second.little_time) continue;
+        const std::string what = "the end of the time of " + each->second.user;
+        if (!each->second.bus->answered(very_long)) return expect("silence", "Timeout", what);
+        expect(each->second.bus->next().error, "Timeout", what);
+        model_.leave(each->first);
+        waiting_.erase(each);
+    }
+    // A place in the queue that has become free serves nobody, but one that could not start may have been in the way.
+    serve_waiting();
+}
+
+void RandomRun::leave_queue() {
+    hear_timeouts();
+    if (waiting_.empty()) return;
+    const auto who = any_of(waiting_);
+    model_.leave(who->first);
+    waiting_.erase(who);
+    serve_waiting();
+    settle();
+}
+
+void RandomRun::ended(unsigned number) {
+    hands_.erase(number);
+    model_.end(number);
+    serve_waiting();
+    settle();
+}
+
+void RandomRun::drop(unsigned number) {
+    hear_timeouts();
+    ended(number);
+}
+
+/// What the session's socket and its events say of its end.
+void RandomRun::hear_end(unsigned number, PdStatus status) {
+    Hands& its = hands_[number];
+    expect(its.client->hear(its.client->session()), "ends: lost", "the session's end");
+    if (!its.events) return;
+    for (const PdStatus wanted : {PdStatus::up, status}) {
+        its.client->hear(its.events.get());
+        expect(std::to_string(its.client->answer_as<PdStatusEvent>().status),
+               std::to_string(static_cast<unsigned>(wanted)), "an event");
+    }
+}
+
+void RandomRun::close_over_bus(unsigned number) {
+    hear_timeouts();
+    Hands& its = hands_[number];
+    const std::string user = users[random(std::size(users))];
+    const bool may = user == "root" || user == its.user;
+    const std::string told = BusUser(*system_, uid_of(user)).call(its.path, "org.fastrpc1.Session", "Close");
+    expect(told, may ? "ok" : "UnknownObject", "close a session of " + its.user + " as " + user);
+    if (!may) return;
+    hear_end(number, PdStatus::force_kill);
+    ended(number);
+}
+
+void RandomRun::crash_pd(unsigned number) {
+    HeldLane* const held = free_lane(number);
+    if (held == nullptr || model_.at(number).modules().empty()) return;
+    hear_timeouts();
+    const InvokeRequest head{*model_.at(number).modules().begin(), Scalars::make(crash_method, 0, 0).word, 0, 0};
+    held->lane.say(request(LaneOp::invoke, packed_call(head, {})));
+    hear_end(number, PdStatus::exception);
+    ended(number);
+}
+
+void RandomRun::kill_host(unsigned number) {
+    hear_timeouts();
+    Hands& its = hands_[number];
+    const pid_t host = looks_.host_of(its.path, "org.fastrpc1.Session");
+    ASSERT_GT(host, 0);
+    ::kill(host, SIGKILL);
+    expect(its.client->hear(its.client->session()), "ends", "a session whose host was killed");
+    ended(number);
+}
+
+void RandomRun::restart_dsp() {
+    // Whether a request whose turn comes meanwhile finds the DSP is a matter of time.
+    while (!waiting_.empty()) leave_queue();
+    command(*system_, {{"command", "restart"}, {"domain", "cdsp"}});
+    for (const auto& [number, its] : hands_) hear_end(number, PdStatus::dsp_restart);
+    hands_.clear();
+    model_.end_all();
+    settle();
+}
+
+void RandomRun::restart_fastrpcd() {
+    hear_timeouts();
+    system_->kill_fastrpcd();
+    for (auto& [number, its] : waiting_) {
+        expect(its.bus->answered(very_long) ? its.bus->next().error : "silence", "NoReply", "fastrpcd is gone");
+        model_.leave(number);
+    }
+    waiting_.clear();
+    ASSERT_TRUE(system_->start_fastrpcd());
+    settle();
+}
+
+void RandomRun::end_all() {
+    while (!waiting_.empty()) leave_queue();
+    hands_.clear();
+    model_.end_all();
+    settle();
+}
+
+} // namespace fastrpc::test
