@@ -29,9 +29,10 @@ std::string Model::open(const std::string& user, const Wish& wish, unsigned& num
                            .stack = std::min(limits_.stack, wish.stack.value_or(0))};
     Sums its = sums(user);
     add(its, grant);
-    if (its.sessions > limits_.sessions_per_uid || its.lanes > limits_.lanes_per_uid ||
-        its.memory > limits_.memory_per_uid || its.fds > limits_.fds_per_uid)
-        return "QuotaExceeded";
+    if (its.sessions > limits_.sessions_per_uid) return "QuotaExceeded sessions_per_uid";
+    if (its.lanes > limits_.lanes_per_uid) return "QuotaExceeded lanes_per_uid";
+    if (its.memory > limits_.memory_per_uid) return "QuotaExceeded mapped_bytes_per_uid";
+    if (its.fds > limits_.fds_per_uid) return "QuotaExceeded fds_per_uid";
     const auto own = waiting_.find(user);
     const std::size_t before = own == waiting_.end() ? 0 : own->second.size();
     if (before == 0 && may_start(user, grant)) {
@@ -40,7 +41,7 @@ std::string Model::open(const std::string& user, const Wish& wish, unsigned& num
         return "ok";
     }
     if (!wish.waits) return fits(grant) ? "Busy" : "QuotaExceeded";
-    if (before == limits_.queued_per_uid) return "QuotaExceeded";
+    if (before == limits_.queued_per_uid) return "QuotaExceeded queued_per_uid";
     number = ++last_;
     waiting_[user].push_back({number, grant});
     if (before == 0) turns_.push_back(user);

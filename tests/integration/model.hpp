@@ -38,8 +38,8 @@ public:
         bool waits = false;
         bool little_time = false; ///< it will not wait long: then leave() it
     };
-    /// The word for OpenSession, or "waits" until next() or leave() names it. `number` is of the session, which is open
-    /// on "ok", or of the one to come.
+    /// The word for OpenSession, with the limit of the policy that it names; or "waits" until next() or leave() names
+    /// it. `number` is of the session, which is open on "ok", or of the one to come.
     std::string open(const std::string& user, const Wish& wish, unsigned& number);
     /// Whose turn it is, now that something has ended: it has a session.
     std::optional<unsigned> next();

@@ -18,7 +18,7 @@ const ModelLimits RandomRun::limits{.sessions_per_uid = 5,
                                     .memory = 64U << 10,
                                     .buffers = 5,
                                     .lanes_per_uid = 60,
-                                    .memory_per_uid = 160U << 10,
+                                    .memory_per_uid = 216U << 10,
                                     .fds_per_uid = 480,
                                     .queued_per_uid = 2,
                                     .best_priority = 10,
@@ -128,31 +128,22 @@ void RandomRun::settle() {
 void RandomRun::step() {
     finish_old_calls();
     if (hands_.empty()) return open();
-    // How often of all: operations of a session, then of the system.
-    constexpr std::pair<unsigned, void (RandomRun::*)(unsigned)> of_a_session[] = {{60, &RandomRun::call},
-                                                                                   {20, &RandomRun::begin_call},
-                                                                                   {20, &RandomRun::finish_call},
-                                                                                   {15, &RandomRun::open_lane},
-                                                                                   {8, &RandomRun::close_lane},
-                                                                                   {20, &RandomRun::allocate},
-                                                                                   {10, &RandomRun::register_buffer},
-                                                                                   {18, &RandomRun::free},
-                                                                                   {14, &RandomRun::map},
-                                                                                   {10, &RandomRun::unmap},
-                                                                                   {10, &RandomRun::open_module},
-                                                                                   {5, &RandomRun::close_module},
-                                                                                   {6, &RandomRun::call_with_handles},
-                                                                                   {3, &RandomRun::open_events},
-                                                                                   {6, &RandomRun::serve_interface},
-                                                                                   {3, &RandomRun::drop},
-                                                                                   {1, &RandomRun::close_over_bus},
-                                                                                   {1, &RandomRun::crash_pd},
-                                                                                   {1, &RandomRun::kill_host}};
-    constexpr std::pair<unsigned, void (RandomRun::*)()> of_the_system[] = {{160, &RandomRun::open},
-                                                                            {10, &RandomRun::leave_queue},
-                                                                            {12, &RandomRun::settle},
-                                                                            {2, &RandomRun::restart_fastrpcd},
-                                                                            {1, &RandomRun::restart_dsp}};
+    // By their weights: operations of a session, and of the system.
+    // clang-format off
+    constexpr std::pair<unsigned, void (RandomRun::*)(unsigned)> of_a_session[] = {
+        {120, &RandomRun::call}, {12, &RandomRun::call_with_handles}, {40, &RandomRun::begin_call},
+        {40, &RandomRun::finish_call}, {2, &RandomRun::outstay},
+        {24, &RandomRun::open_lane}, {10, &RandomRun::close_lane}, {3, &RandomRun::break_lane},
+        {40, &RandomRun::allocate}, {16, &RandomRun::register_buffer}, {30, &RandomRun::free},
+        {30, &RandomRun::map}, {24, &RandomRun::unmap},
+        {24, &RandomRun::open_module}, {8, &RandomRun::close_module},
+        {6, &RandomRun::open_events}, {12, &RandomRun::serve_interface},
+        {6, &RandomRun::drop}, {2, &RandomRun::close_over_bus}, {1, &RandomRun::break_protocol},
+        {2, &RandomRun::crash_pd}, {1, &RandomRun::kill_host}};
+    constexpr std::pair<unsigned, void (RandomRun::*)()> of_the_system[] = {
+        {160, &RandomRun::open}, {10, &RandomRun::leave_queue}, {12, &RandomRun::settle},
+        {2, &RandomRun::restart_fastrpcd}, {1, &RandomRun::restart_dsp}};
+    // clang-format on
     if (random(10) != 0)
         (this->*drawn(of_a_session))(any_session());
     else

@@ -47,10 +47,11 @@ private:
     void drop(unsigned number);
     void close_over_bus(unsigned number);
     void crash_pd(unsigned number);
+    void break_protocol(unsigned number);
     void kill_host(unsigned number);
     void restart_dsp();
     void restart_fastrpcd();
-    void hear_end(unsigned number, PdStatus status);
+    void hear_end(unsigned number, const std::string& kind, LostReason why);
 
     // What a session does (model_run_use.cpp).
     void open_lane(unsigned number);
@@ -66,11 +67,15 @@ private:
     void close_module(unsigned number);
     void open_events(unsigned number);
     void serve_interface(unsigned number);
+    void break_lane(unsigned number);
 
     // Its calls (model_run_calls.cpp).
     void call(unsigned number);
     void call_with_handles(unsigned number);
+    /// Whether it is in the DSP now.
+    bool begin(unsigned number, std::uint32_t deadline_ms);
     void begin_call(unsigned number);
+    void outstay(unsigned number);
     void finish_call(unsigned number);
     /// Calls that have been in the DSP for long.
     void finish_old_calls();

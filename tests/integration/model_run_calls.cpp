@@ -13,7 +13,8 @@ constexpr std::uint64_t piece = 1024, first_word = 3 * piece;
 constexpr auto long_in_the_dsp = 8s;
 
 std::string text(const ModelSession::Range& range) {
-    return fmt::format("{} bytes at {} of {:#x}", range.length, range.offset, range.buffer);
+    return range.buffer == 0 ? fmt::format("{} bytes inline", range.length)
+                             : fmt::format("{} bytes at {} of {:#x}", range.length, range.offset, range.buffer);
 }
 
 ArgumentDescriptor descriptor(const ModelSession::Range& range) {
@@ -30,6 +31,10 @@ HeldLane* RandomRun::free_lane(unsigned number) {
 }
 
 ModelSession::Range RandomRun::any_range(unsigned number) {
+    if (random(4) == 0) {
+        constexpr std::uint64_t lengths[] = {0, 9, piece, 65536};
+        return {0, 0, lengths[random(std::size(lengths))]};
+    }
     ModelSession::Range range{any_buffer(number), random(3) * piece, piece};
     if (random(8) == 0) range.offset = random(2) == 0 ? 65536 : ~std::uint64_t{0} - 500;
     if (random(8) == 0) range.length = random(2) == 0 ? 0 : ~std::uint64_t{0} - 4000;
@@ -40,11 +45,21 @@ void RandomRun::call(unsigned number) {
     HeldLane* const held = free_lane(number);
     if (held == nullptr) return;
     const std::uint32_t module = any_module(number);
-    const ModelSession::Range in = any_range(number), out = any_range(number);
-    const InvokeRequest head{module, Scalars::make(echo_method, 1, 1).word, 0, 0};
-    expect(held->lane.ask(*hands_[number].client,
-                          request(LaneOp::invoke, packed_call(head, {descriptor(in), descriptor(out)}))),
-           model_.at(number).echo(module, in, out), "call with " + text(in) + ", " + text(out));
+    const ModelSession::Range in = any_range(number);
+    ModelSession::Range out = any_range(number);
+    if (out.buffer == 0 && random(8) == 0) out.length = 65537;
+    std::vector<std::byte> inputs(in.buffer == 0 ? padded(in.length) : 0);
+    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i] = static_cast<std::byte>(i * 7 + operations_);
+    const InvokeRequest head{module, Scalars::make(echo_method, 1, 1).word, static_cast<std::uint32_t>(inputs.size()),
+                             0};
+    RawClient& client = *hands_[number].client;
+    const std::string told =
+        held->lane.ask(client, request(LaneOp::invoke, packed_call(head, {descriptor(in), descriptor(out)}, inputs)));
+    expect(told, model_.at(number).echo(module, in, out), "call with " + text(in) + ", " + text(out));
+    if (told == "ok" && in.buffer == 0 && out.buffer == 0) {
+        const auto bytes = client.answer().payload.subspan(sizeof(InvokeReply), in.length);
+        EXPECT_TRUE(std::ranges::equal(bytes, std::span(inputs).first(in.length))) << "another answer";
+    }
 }
 
 void RandomRun::call_with_handles(unsigned number) {
@@ -75,8 +90,20 @@ void RandomRun::call_with_handles(unsigned number) {
 }
 
 void RandomRun::begin_call(unsigned number) {
+    begin(number, 0);
+}
+
+/// A call's deadline ends its session, and all that waits in it.
+void RandomRun::outstay(unsigned number) {
+    hear_timeouts();
+    if (!begin(number, 30)) return;
+    hear_end(number, "timeout", LostReason::timeout);
+    ended(number);
+}
+
+bool RandomRun::begin(unsigned number, std::uint32_t deadline_ms) {
     HeldLane* const held = free_lane(number);
-    if (held == nullptr) return;
+    if (held == nullptr) return false;
     Hands& its = hands_[number];
     const std::uint32_t module = any_module(number);
     const std::uint64_t place = first_word + sizeof(std::uint32_t) * (operations_ % 256);
@@ -86,14 +113,19 @@ void RandomRun::begin_call(unsigned number) {
     if (buffer != its.buffers.end()) word.emplace(buffer->second.get(), place);
     unsigned call = 0;
     const std::string wanted = model_.at(number).begin_call(module, range, call);
-    const InvokeRequest head{module, Scalars::make(wait_method, 1, 0).word, 0, 0};
+    const InvokeRequest head{module, Scalars::make(wait_method, 1, 0).word, 0, deadline_ms};
     const Datagram what = request(LaneOp::invoke, packed_call(head, {descriptor(range)}));
     const std::string name = "begin a call with " + text(range);
-    if (wanted != "ok") return expect(held->lane.ask(*its.client, what), wanted, name);
+    if (wanted != "ok") {
+        expect(held->lane.ask(*its.client, what), wanted, name);
+        return false;
+    }
     EXPECT_TRUE(held->lane.say(what));
     held->flight = Flight{.call = call, .word = std::move(word.value())};
+    if (deadline_ms != 0) return true;
     const bool began = stack::eventually([&] { return usage(number).in_flight == model_.at(number).in_flight(); });
     expect(began ? "ok" : held->lane.quiet() ? "silence" : held->lane.hear(*its.client), wanted, name);
+    return began;
 }
 
 void RandomRun::finish(unsigned number, HeldLane& lane) {

@@ -11,6 +11,15 @@ constexpr std::uint32_t little_time_ms = 100, all_time_ms = 3'600'000;
 constexpr unsigned crash_method = 4;
 constexpr auto very_long = 60s; ///< for an answer that must come
 
+/// The error, and the limit of the policy that its text names.
+std::string named(const BusUser::Answer& answer) {
+    constexpr std::string_view mark = "the rule's limit \"";
+    const auto begin = answer.text.find(mark);
+    if (answer.error != "QuotaExceeded" || begin == std::string::npos) return answer.error;
+    const auto name = begin + mark.size();
+    return answer.error + " " + answer.text.substr(name, answer.text.find('"', name) - name);
+}
+
 /// An option of OpenSession, if there is one.
 template<class T>
 int append(sd_bus_message* call, const char* name, const char* type, const std::optional<T>& value) {
@@ -58,13 +67,13 @@ void RandomRun::open() {
     if (wanted != "waits") {
         if (!bus->answered(very_long)) return expect("silence", wanted, what);
         BusUser::Answer answer = bus->next();
-        expect(answer.session ? "ok" : answer.error, wanted, what + ": " + answer.text);
+        expect(answer.session ? "ok" : named(answer), wanted, what + ": " + answer.text);
         if (answer.session && wanted == "ok") take(number, user, std::move(answer));
         return;
     }
     // Then the next one comes behind it. One with little time may have its answer: hear_timeouts() judges it.
     stack::eventually([&] { return bus->answered() || root_.queue().size() == model_.queue().size(); });
-    expect(wish.little_time || !bus->answered() ? "waits" : bus->next().error, wanted, what);
+    expect(wish.little_time || !bus->answered() ? "waits" : named(bus->next()), wanted, what);
     waiting_[number] = {user, std::move(bus), wish.little_time};
 }
 
@@ -131,14 +140,20 @@ void RandomRun::drop(unsigned number) {
 }
 
 /// What the session's socket and its events say of its end.
-void RandomRun::hear_end(unsigned number, PdStatus status) {
+void RandomRun::hear_end(unsigned number, const std::string& kind, LostReason why) {
     Hands& its = hands_[number];
-    expect(its.client->hear(its.client->session()), "ends: lost", "the session's end");
+    const std::string told = its.client->hear(its.client->session());
+    const auto reason = told.starts_with("ends: ") ? its.client->answer_as<LostEvent>().reason : 0;
+    expect(fmt::format("{} {}", told, reason), fmt::format("ends: {} {}", kind, static_cast<unsigned>(why)),
+           "the session's end");
     if (!its.events) return;
+    const PdStatus status = why == LostReason::dsp_restart    ? PdStatus::dsp_restart
+                            : why == LostReason::pd_exception ? PdStatus::exception
+                                                              : PdStatus::force_kill;
     for (const PdStatus wanted : {PdStatus::up, status}) {
         its.client->hear(its.events.get());
-        expect(std::to_string(its.client->answer_as<PdStatusEvent>().status),
-               std::to_string(static_cast<unsigned>(wanted)), "an event");
+        expect(fmt::format("event {}", its.client->answer_as<PdStatusEvent>().status),
+               fmt::format("event {}", static_cast<unsigned>(wanted)), "what happened to the PD");
     }
 }
 
@@ -150,7 +165,7 @@ void RandomRun::close_over_bus(unsigned number) {
     const std::string told = BusUser(*system_, uid_of(user)).call(its.path, "org.fastrpc1.Session", "Close");
     expect(told, may ? "ok" : "UnknownObject", "close a session of " + its.user + " as " + user);
     if (!may) return;
-    hear_end(number, PdStatus::force_kill);
+    hear_end(number, "lost", LostReason::terminated);
     ended(number);
 }
 
@@ -160,7 +175,14 @@ void RandomRun::crash_pd(unsigned number) {
     hear_timeouts();
     const InvokeRequest head{*model_.at(number).modules().begin(), Scalars::make(crash_method, 0, 0).word, 0, 0};
     held->lane.say(request(LaneOp::invoke, packed_call(head, {})));
-    hear_end(number, PdStatus::exception);
+    hear_end(number, "lost", LostReason::pd_exception);
+    ended(number);
+}
+
+void RandomRun::break_protocol(unsigned number) {
+    hear_timeouts();
+    RawClient::say(hands_[number].client->session(), request(LaneOp::invoke));
+    hear_end(number, "protocol", LostReason::protocol);
     ended(number);
 }
 
@@ -175,12 +197,12 @@ void RandomRun::kill_host(unsigned number) {
 }
 
 void RandomRun::restart_dsp() {
-    // Whether a request whose turn comes meanwhile finds the DSP is a matter of time.
-    while (!waiting_.empty()) leave_queue();
+    hear_timeouts();
     command(*system_, {{"command", "restart"}, {"domain", "cdsp"}});
-    for (const auto& [number, its] : hands_) hear_end(number, PdStatus::dsp_restart);
+    for (const auto& [number, its] : hands_) hear_end(number, "lost", LostReason::dsp_restart);
     hands_.clear();
     model_.end_all();
+    serve_waiting();
     settle();
 }
 

@@ -34,6 +34,17 @@ void RandomRun::close_lane(unsigned number) {
     EXPECT_TRUE(stack::eventually([&] { return usage(number).lanes == model_.at(number).lanes(); }));
 }
 
+/// What is malformed ends the lane, and nothing else.
+void RandomRun::break_lane(unsigned number) {
+    HeldLane* const held = free_lane(number);
+    if (held == nullptr) return;
+    Hands& its = hands_[number];
+    expect(held->lane.ask(*its.client, request(LaneOp::invoke)), "ends", "half a call");
+    its.lanes.remove_if([&](const HeldLane& lane) { return &lane == held; });
+    model_.at(number).close_lane();
+    EXPECT_TRUE(stack::eventually([&] { return usage(number).lanes == model_.at(number).lanes(); }));
+}
+
 std::uint64_t RandomRun::any_size() {
     constexpr std::uint64_t odd[] = {0, 1, 4095, 4096, 4097, 65536, 65537, ~std::uint64_t{0}};
     return random(3) == 0 ? odd[random(std::size(odd))] : (1 + random(6)) * ModelSession::page;
@@ -73,7 +84,7 @@ void RandomRun::take_buffer(unsigned number, const Datagram& what, const std::st
 
 std::uint32_t RandomRun::any_buffer(unsigned number) {
     const Hands& its = hands_[number];
-    if (its.buffers.empty() || random(6) == 0) return random(2) == 0 ? 0xFFFFFFFF : 1 + random(2000);
+    if (its.buffers.empty() || random(12) == 0) return random(2) == 0 ? 0xFFFFFFFF : 1 + random(2000);
     return any_of(its.buffers)->first;
 }
 
@@ -125,7 +136,7 @@ void RandomRun::open_module(unsigned number) {
 
 std::uint32_t RandomRun::any_module(unsigned number) {
     const auto& modules = model_.at(number).modules();
-    return modules.empty() || random(8) == 0 ? 1 + random(3000) : *any_of(modules);
+    return modules.empty() || random(20) == 0 ? 1 + random(3000) : *any_of(modules);
 }
 
 void RandomRun::close_module(unsigned number) {

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint64_t absurd_size = std::uint64_t{1} << 46;
 constexpr std::uint64_t most_of_a_handle = 0xFFFFFFFF;
+constexpr std::uint64_t most_inline = 64U << 10;
 constexpr std::size_t most_interfaces = 8;
 constexpr const char* not_an_echo = "dsp 0x8000040e"; // it wants as many bytes out as in
 
@@ -75,6 +76,7 @@ std::string ModelSession::close_module(std::uint32_t module) {
 }
 
 std::string ModelSession::check(const Range& range) const {
+    if (range.buffer == 0) return range.length > most_inline ? "invalid" : "ok";
     const auto buffer = buffers_.find(range.buffer);
     if (buffer == buffers_.end()) return "not-found";
     const std::uint64_t usable = buffer->second.usable;
@@ -85,8 +87,8 @@ std::string ModelSession::echo(std::uint32_t module, const Range& in, const Rang
     if (!modules_.contains(module)) return "not-found";
     for (const Range& range : {in, out})
         if (const std::string told = check(range); told != "ok") return told;
-    if (in.buffer == out.buffer && in.length != 0 && out.length != 0 && in.offset < out.offset + out.length &&
-        out.offset < in.offset + in.length)
+    if (in.buffer != 0 && in.buffer == out.buffer && in.length != 0 && out.length != 0 &&
+        in.offset < out.offset + out.length && out.offset < in.offset + in.length)
         return "invalid";
     ++calls_;
     if (in.length == out.length) return "ok";
@@ -97,7 +99,7 @@ std::string ModelSession::echo(std::uint32_t module, const Range& in, const Rang
 std::string ModelSession::hand_over(std::uint32_t module, const Range& in, const Range& out) {
     if (!modules_.contains(module)) return "not-found";
     for (const Range& range : {in, out}) {
-        if (range.offset > most_of_a_handle || range.length > most_of_a_handle) return "invalid";
+        if (range.buffer == 0 || range.offset > most_of_a_handle || range.length > most_of_a_handle) return "invalid";
         if (const std::string told = check(range); told != "ok") return told;
     }
     for (const Range& range : {in, out}) buffers_.at(range.buffer).lent = true;

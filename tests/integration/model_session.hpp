@@ -49,7 +49,7 @@ public:
     [[nodiscard]] const std::set<std::uint32_t>& modules() const { return modules_; }
 
     struct Range {
-        std::uint32_t buffer = 0;
+        std::uint32_t buffer = 0; ///< 0: bytes in the message itself
         std::uint64_t offset = 0, length = 0;
     };
     /// A call that copies one range into another.
