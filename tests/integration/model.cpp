@@ -92,6 +92,14 @@ std::vector<std::string> Model::queue() const {
     return order;
 }
 
+// Else the first end may be enough for one that is not the next: for root, or for one that wants fewer lanes.
+bool Model::order_of_ends_is_free() const {
+    std::uint64_t lanes = lanes_granted();
+    for (const auto& [user, requests] : waiting_)
+        for (const Request& request : requests) lanes += request.grant.lanes;
+    return lanes <= limits_.contexts && !waiting_.contains("root");
+}
+
 Model::Sums Model::sums(const std::string& user) const {
     Sums all;
     for (const auto& [number, session] : sessions_)

@@ -54,6 +54,8 @@ public:
     [[nodiscard]] ModelSession& at(unsigned session) { return sessions_.at(session); }
     /// The users of those who wait, in the order in which they will be served if all have room.
     [[nodiscard]] std::vector<std::string> queue() const;
+    /// When several sessions end, the same requests are served whichever ends first.
+    [[nodiscard]] bool order_of_ends_is_free() const;
     /// What is charged: for open sessions and for those who wait for one.
     struct Sums {
         std::uint64_t sessions = 0, lanes = 0, memory = 0, fds = 0;

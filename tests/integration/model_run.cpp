@@ -141,7 +141,7 @@ void RandomRun::step() {
         {6, &RandomRun::drop}, {2, &RandomRun::close_over_bus}, {1, &RandomRun::break_protocol},
         {2, &RandomRun::crash_pd}, {1, &RandomRun::kill_host}};
     constexpr std::pair<unsigned, void (RandomRun::*)()> of_the_system[] = {
-        {160, &RandomRun::open}, {10, &RandomRun::leave_queue}, {12, &RandomRun::settle},
+        {160, &RandomRun::open}, {10, &RandomRun::leave_queue}, {4, &RandomRun::drop_several}, {12, &RandomRun::settle},
         {2, &RandomRun::restart_fastrpcd}, {1, &RandomRun::restart_dsp}};
     // clang-format on
     if (random(10) != 0)

@@ -45,6 +45,7 @@ private:
     void leave_queue();
     void ended(unsigned number);
     void drop(unsigned number);
+    void drop_several();
     void close_over_bus(unsigned number);
     void crash_pd(unsigned number);
     void break_protocol(unsigned number);

@@ -139,6 +139,20 @@ void RandomRun::drop(unsigned number) {
     ended(number);
 }
 
+/// In any order: so all that wait must be able to start whichever is first.
+void RandomRun::drop_several() {
+    hear_timeouts();
+    if (!model_.order_of_ends_is_free()) return;
+    for (unsigned left = 2 + random(3); left > 0 && !hands_.empty(); --left) {
+        const unsigned number = any_session();
+        if (random(3) == 0) ::kill(looks_.host_of(hands_[number].path, "org.fastrpc1.Session"), SIGKILL);
+        hands_.erase(number);
+        model_.end(number);
+    }
+    serve_waiting();
+    settle();
+}
+
 /// What the session's socket and its events say of its end.
 void RandomRun::hear_end(unsigned number, const std::string& kind, LostReason why) {
     Hands& its = hands_[number];
