@@ -88,7 +88,7 @@ private:
         std::uint32_t value = 0;
         const int got = ::sd_bus_get_property_trivial(bus_.get(), "org.fastrpc1", "/org/fastrpc1/domain/cdsp",
                                                       "org.fastrpc1.Domain", name, nullptr, 'u', &value);
-        return got < 0 ? got : value;
+        return got < 0 ? got : std::int64_t{value};
     }
     const stack::Stack& system_;
     Bus bus_;

@@ -26,7 +26,8 @@ std::string Model::open(const std::string& user, const Wish& wish, unsigned& num
                            .memory = std::min(limits_.memory, wish.memory.value_or(limits_.memory)),
                            .buffers = limits_.buffers,
                            .priority = wish.priority ? std::max(limits_.best_priority, *wish.priority) : 0,
-                           .stack = std::min(limits_.stack, wish.stack.value_or(0))};
+                           .stack = std::min(limits_.stack, wish.stack.value_or(0)),
+                           .handles = limits_.handles};
     Sums its = sums(user);
     add(its, grant);
     if (its.sessions > limits_.sessions_per_uid) return "QuotaExceeded sessions_per_uid";

@@ -23,6 +23,7 @@ struct ModelLimits {
     unsigned fds_per_uid = 0;
     unsigned queued_per_uid = 0;
     unsigned best_priority = 0, stack = 0;
+    bool handles = true;   ///< as in ModelGrant
     unsigned slots = 0;    ///< of the DSP for sessions of users; root has one more
     unsigned contexts = 0; ///< of the DSP for lanes of all sessions
 };

@@ -16,8 +16,6 @@ namespace fastrpc::test {
 
 class RandomRun : public testing::Test {
 protected:
-    static const ModelLimits limits;
-
     RandomRun();
 
     /// One operation.
@@ -32,6 +30,9 @@ protected:
     std::map<std::string, std::uint64_t> answers_;
 
 private:
+    /// One that loses no context of a host that is killed, unless FASTRPC_TEST_KERNEL says another.
+    static std::string kernel();
+    static ModelLimits limits_on(const std::string& kernel);
     static stack::Options options(const Scratch& policy);
 
     // Sessions, those that wait for one, and their ends (model_run_sessions.cpp).
@@ -39,7 +40,7 @@ private:
     std::string ask_for_session(const std::string& user, const Model::Wish& wish, BusUser& bus);
     void take(unsigned number, const std::string& user, BusUser::Answer answer);
     /// Those whose turn it is get their sessions.
-    void serve_waiting();
+    void serve_waiting(bool maybe_offline = false);
     /// Requests with little time: their time is over. Comes before all that could serve them.
     void hear_timeouts();
     void leave_queue();
@@ -117,7 +118,8 @@ private:
     System system_ = start_system(options(policy_));
     HoldingsOf looks_{*system_};
     BusUser root_{*system_, 0};
-    Model model_{limits};
+    const ModelLimits limits_ = limits_on(kernel());
+    Model model_{limits_};
     std::map<unsigned, Hands> hands_; ///< of open sessions
     struct Waiting {
         std::string user;

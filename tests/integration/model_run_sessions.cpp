@@ -43,7 +43,7 @@ std::string RandomRun::ask_for_session(const std::string& user, const Model::Wis
         if (step >= 0) step = append(call, "wait-ms", "u", wait);
         return step < 0 ? step : ::sd_bus_message_close_container(call);
     });
-    return fmt::format("open as {} {}, {} lanes, {}", user, wish.pd, wish.lanes.value_or(limits.lanes),
+    return fmt::format("open as {} {}, {} lanes, {}", user, wish.pd, wish.lanes.value_or(limits_.lanes),
                        !wish.waits        ? "at once"
                        : wish.little_time ? "with little time"
                                           : "with time");
@@ -91,14 +91,16 @@ void RandomRun::take(unsigned number, const std::string& user, BusUser::Answer a
     its.client = std::make_unique<RawClient>(*system_, user, std::move(answer.session));
 }
 
-void RandomRun::serve_waiting() {
+void RandomRun::serve_waiting(bool maybe_offline) {
     while (const std::optional<unsigned> number = model_.next()) {
         Waiting its = std::move(waiting_.extract(*number).mapped());
         const std::string what = "the turn of " + its.user;
         if (!its.bus->answered(very_long)) return expect("silence", "ok", what);
         BusUser::Answer answer = its.bus->next();
-        expect(answer.session ? "ok" : answer.error, "ok", what + ": " + answer.text);
-        if (!answer.session) return;
+        const std::string wanted = maybe_offline && answer.error == "DomainOffline" ? "DomainOffline" : "ok";
+        expect(answer.session ? "ok" : answer.error, wanted, what + ": " + answer.text);
+        if (wanted != "ok") model_.end(*number);
+        if (!answer.session) continue;
         take(*number, its.user, std::move(answer));
     }
 }
@@ -212,11 +214,13 @@ void RandomRun::kill_host(unsigned number) {
 
 void RandomRun::restart_dsp() {
     hear_timeouts();
+    // Then all that wait have their turn at once.
+    while (!waiting_.empty() && !model_.order_of_ends_is_free()) leave_queue();
     command(*system_, {{"command", "restart"}, {"domain", "cdsp"}});
     for (const auto& [number, its] : hands_) hear_end(number, "lost", LostReason::dsp_restart);
     hands_.clear();
     model_.end_all();
-    serve_waiting();
+    serve_waiting(true); // whether the DSP is back by then is a matter of time
     settle();
 }
 

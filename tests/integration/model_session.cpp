@@ -97,6 +97,7 @@ std::string ModelSession::echo(std::uint32_t module, const Range& in, const Rang
 }
 
 std::string ModelSession::hand_over(std::uint32_t module, const Range& in, const Range& out) {
+    if (!grant_.handles) return "unsupported";
     if (!modules_.contains(module)) return "not-found";
     for (const Range& range : {in, out}) {
         if (range.buffer == 0 || range.offset > most_of_a_handle || range.length > most_of_a_handle) return "invalid";

@@ -17,6 +17,7 @@ struct ModelGrant {
     std::uint64_t memory = 0;
     unsigned buffers = 0;
     unsigned priority = 0, stack = 0; ///< of DSP threads; 0 = the firmware's choice
+    bool handles = true;              ///< may be arguments of calls (KERNEL 1.11.5)
 };
 
 class ModelSession {
