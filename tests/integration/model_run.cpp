@@ -19,7 +19,7 @@ std::string RandomRun::kernel() {
 }
 
 ModelLimits RandomRun::limits_on(const std::string& kernel) {
-    const bool accel = kernel == "qda-v1"; // no root PD (KERNEL 2.6), and handles are dropped
+    const bool accel = kernel == "qda-v1"; // no root PD (KERNEL 2.2), and handles are dropped
     // Of a DSP's 14 sessions its root PD keeps one, and root another; of its 255 contexts 33 are kept.
     return {.sessions_per_uid = 5,
             .lanes = 44,
@@ -56,7 +56,7 @@ stack::Options RandomRun::options(const Scratch& policy) {
                       {"opens_per_minute", 1'000'000},
                       {"best_priority", limits.best_priority},
                       {"stack_bytes", limits.stack},
-                      {"deadline_ms", 60'000}}}};
+                      {"deadline_ms", 300'000}}}};
     policy.file("small.json", json{{"rules", {rule}}}.dump());
     stack::Options all;
     all.policy = policy.path();

@@ -9,7 +9,7 @@ namespace {
 constexpr unsigned echo_method = 2, wait_method = 7, handles_method = 9;
 // Echoes use the first 3072 bytes of a buffer, so that they leave the words alone that calls wait for.
 constexpr std::uint64_t piece = 1024, first_word = 3 * piece;
-// The module lets a word wait for 20 s.
+// The module waits a minute for a word.
 constexpr auto long_in_the_dsp = 8s;
 
 std::string text(const ModelSession::Range& range) {
