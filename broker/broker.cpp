@@ -5,14 +5,14 @@
 
 namespace fastrpc::broker {
 
-Broker::Broker(sd_event* loop, sd_bus* bus, Policy policy, std::string session_socket) :
+Broker::Broker(sd_event* loop, sd_bus* bus, Policy policy, const BrokerOptions& options) :
     bus_(bus), policy_(std::move(policy)), identities_(bus, [this](const std::string& name) { manager_.forget(name); }),
-    objects_(bus, identities_), registry_(quotas_, objects_),
-    manager_({loop, bus, policy_, identities_, quotas_, registry_, std::move(session_socket)}) {}
+    objects_(bus, identities_), registry_(quotas_, objects_), hosts_(loop, options.session_socket, options.ready_hosts),
+    manager_({loop, bus, policy_, identities_, quotas_, registry_, hosts_}) {}
 
 Result<std::unique_ptr<Broker>> Broker::start(sd_event* loop, sd_bus* bus, Policy policy, UniqueFd control,
                                               BrokerOptions options) {
-    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(policy), std::move(options.session_socket)));
+    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(policy), options));
     if (Status published = broker->publish(); !published) return std::unexpected(published.error());
     broker->devices_ = std::make_unique<Devices>(loop, std::move(options.roots), broker->registry_);
     auto listener = ControlListener::start(loop, std::move(control), std::move(options.host_uids),

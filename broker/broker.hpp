@@ -6,6 +6,7 @@
 #include "broker/identities.hpp"
 #include "broker/manager.hpp"
 #include "broker/objects.hpp"
+#include "broker/ready_hosts.hpp"
 #include "broker/registry.hpp"
 
 #include <cstdint>
@@ -17,6 +18,7 @@ namespace fastrpc::broker {
 
 struct BrokerOptions {
     std::string session_socket;
+    std::size_t ready_hosts = 1;       ///< kept waiting for sessions
     std::set<std::uint32_t> host_uids; ///< users that hosts run as
     discovery::Roots roots;            ///< where devices, sysfs and the device tree are looked up
 };
@@ -30,7 +32,7 @@ public:
     Broker& operator=(const Broker&) = delete;
 
 private:
-    Broker(sd_event* loop, sd_bus* bus, Policy policy, std::string session_socket);
+    Broker(sd_event* loop, sd_bus* bus, Policy policy, const BrokerOptions& options);
     Status publish();
     /// The gate that every call passes first: a call whose sender is not known yet waits here, without blocking
     /// anything, and is then dispatched as if it came just now. So handlers never wait for an identity.
@@ -42,6 +44,7 @@ private:
     Identities identities_;
     BusObjects objects_;
     Registry registry_;
+    ReadyHosts hosts_;
     Manager manager_;
     std::unique_ptr<Devices> devices_;
     std::unique_ptr<ControlListener> listener_;

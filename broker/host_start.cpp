@@ -1,34 +1,13 @@
 #include "broker/host_start.hpp"
 
-#include <algorithm>
 #include <cerrno>
-#include <cstddef>
 #include <fmt/core.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 namespace fastrpc::broker {
 namespace {
 
 // A full backlog cannot be polled for: connect() on a unix socket says EAGAIN and forgets about it.
 constexpr std::chrono::milliseconds backlog_retry{20};
-
-Result<UniqueFd> try_connect(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path)
-        return fail(ErrorKind::invalid, fmt::format("the session socket's path {} is too long", path));
-    std::ranges::copy(path, address.sun_path);
-    UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket) return fail_errno("making a control connection", errno);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-    const int why = errno;
-    if (why == EAGAIN) return fail(ErrorKind::busy, "too many hosts are being started", why);
-    return fail(ErrorKind::system,
-                fmt::format("no host can be started: connecting to {}: {}; is fastrpc-session.socket active?", path,
-                            errno_text(why)),
-                why);
-}
 
 // What a host may not change of what it was told.
 bool same_session(const StartMessage& asked, const Description& about) {
@@ -45,29 +24,35 @@ HostStart::HostStart(sd_event* loop, HostOrder order, Events events, std::chrono
                    fmt::format("the host of this PD was not ready within {} s", timeout.count() / 1000)});
     });
     // The first try is made by the loop too, so that `done` never comes before the constructor's end.
-    retry_ = Source::timer(loop, std::chrono::milliseconds(0), [this] { connect(); });
+    retry_ = Source::timer(loop, std::chrono::milliseconds(0), [this] { connect(false); });
 }
 
-void HostStart::connect() {
-    auto socket = try_connect(order_.session_socket);
-    if (socket) return send(std::move(*socket));
-    if (socket.error().os_error != EAGAIN) return fail_with(std::move(socket.error()));
-    retry_ = Source::timer(loop_, backlog_retry, [this] { connect(); });
+void HostStart::connect(bool anew) {
+    auto host = anew ? order_.hosts.start() : order_.hosts.take();
+    if (!host && host.error().os_error == EAGAIN) {
+        retry_ = Source::timer(loop_, backlog_retry, [this, anew] { connect(anew); });
+        return;
+    }
+    if (!host) return fail_with(std::move(host.error()));
+    const Status sent = send(std::move(host->socket));
+    if (!sent && !host->waited) return fail_with(sent.error());
+    if (!sent) return connect(true);
+    may_be_gone_ = host->waited;
 }
 
-void HostStart::send(UniqueFd socket) {
+Status HostStart::send(UniqueFd socket) {
     auto pair = socket_pair();
-    if (!pair) return fail_with(std::move(pair.error()));
+    if (!pair) return std::unexpected(pair.error());
     auto link =
         HostLink::open(loop_, std::move(socket), [this](HostMessage message) { on_message(std::move(message)); });
-    if (!link) return fail_with(std::move(link.error()));
+    if (!link) return std::unexpected(link.error());
     std::vector<int> fds{pair->first.get()};
     if (order_.directories)
         for (const UniqueFd& directory : *order_.directories) fds.push_back(directory.get());
-    if (Status sent = (*link)->start(order_.message, fds); !sent) return fail_with(std::move(sent.error()));
+    if (Status sent = (*link)->start(order_.message, fds); !sent) return sent;
     link_ = std::move(*link);
     client_ = std::move(pair->second);
-    order_.directories.reset();
+    return {};
 }
 
 void HostStart::on_message(HostMessage message) {
@@ -77,6 +62,8 @@ void HostStart::on_message(HostMessage message) {
     }
     if (auto* gone = std::get_if<HostGone>(&message)) {
         link_.reset();
+        // A reset says that it never read its order (unix(7)): nothing has happened.
+        if (may_be_gone_ && !answered_ && gone->error.os_error == ECONNRESET) return connect(true);
         return fail_with({gone->error.kind == ErrorKind::protocol ? ErrorKind::protocol : ErrorKind::system,
                           gone->error.os_error,
                           "the host ended before its PD was ready: " + gone->error.text + "; its log says more"});

@@ -1,5 +1,5 @@
-// Starting one session host: connect to the session socket (systemd starts the host for the connection), send it the
-// grant with its end of the session socket, and wait until its PD runs.
+// Starting one session host: take one (ready_hosts.hpp), send it the grant with its end of the session socket, and wait
+// until its PD runs.
 //
 // Whoever asked may lose interest at any time. The host is then told to end, and this object stays, with its charges,
 // until the host is really gone: a client that opens and leaves in a loop pays for every host that it caused.
@@ -7,6 +7,7 @@
 
 #include "broker/host_link.hpp"
 #include "broker/quotas.hpp"
+#include "broker/ready_hosts.hpp"
 
 #include <chrono>
 #include <functional>
@@ -17,7 +18,7 @@
 namespace fastrpc::broker {
 
 struct HostOrder {
-    std::string session_socket; ///< path
+    ReadyHosts& hosts; ///< outlives the start
     StartMessage message;
     std::shared_ptr<const std::vector<UniqueFd>> directories; ///< of the client; none sends none
     SessionCharges charges;
@@ -52,8 +53,8 @@ public:
     SessionCharges take_charges() noexcept { return std::move(order_.charges); }
 
 private:
-    void connect();
-    void send(UniqueFd socket);
+    void connect(bool anew);
+    Status send(UniqueFd socket);
     void on_message(HostMessage message);
     void on_ready(Description about);
     void fail_with(Error error);
@@ -67,6 +68,7 @@ private:
     std::unique_ptr<HostLink> link_;
     UniqueFd client_;
     bool answered_ = false;
+    bool may_be_gone_ = false; ///< it had waited: it may have died before it read its order
     Source deadline_;
     Source retry_;
 };

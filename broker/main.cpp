@@ -1,7 +1,7 @@
 // fastrpcd: decides who gets which DSP, and never opens a device.
 //
 //   fastrpcd [--policy-dir DIR]... [--session-socket PATH] [--control-socket PATH] [--host-user USER]...
-//            [--device-root DIR]
+//            [--ready-hosts N] [--device-root DIR]
 //
 // Everything that may wait (bus name, policy, user names) is done before the event loop starts; on it nothing blocks.
 // Exit code 0 after SIGTERM or SIGINT, 1 with one line that says why.
@@ -33,6 +33,7 @@ struct Options {
     std::string session_socket = "/run/fastrpcd/session.sock";
     std::string control_socket = "/run/fastrpcd/control.sock";
     std::vector<std::string> host_users;
+    std::size_t ready_hosts = 1;
     std::string device_root;
 };
 
@@ -150,7 +151,7 @@ Status run(const Options& options) {
     if (!control) return std::unexpected(control.error());
 
     auto broker = Broker::start(loop.get(), bus->get(), std::move(*policy), std::move(control->fd),
-                                {options.session_socket, std::move(*uids), {options.device_root}});
+                                {options.session_socket, options.ready_hosts, std::move(*uids), {options.device_root}});
     if (!broker) return std::unexpected(broker.error());
     ::sd_bus_set_exit_on_disconnect(bus->get(), 1);
     if (const int attached = ::sd_bus_attach_event(bus->get(), loop.get(), SD_EVENT_PRIORITY_NORMAL); attached < 0)
@@ -179,6 +180,10 @@ int main(int argc, char** argv) {
     app.add_option("--control-socket", options.control_socket, "socket where hosts report, unless systemd passes one")
         ->capture_default_str();
     app.add_option("--host-user", options.host_users, "name or number of a user that hosts run as, beside root");
+    app.add_option("--ready-hosts", options.ready_hosts,
+                   "hosts that are kept waiting while sessions are opened; 0 saves their memory, and opens take longer")
+        ->check(CLI::Range(0, 16))
+        ->capture_default_str();
     app.add_option("--device-root", options.device_root,
                    "directory below which dev, sys, proc and lib/firmware are looked up, e.g. of a virtual SoC")
         ->check(CLI::ExistingDirectory);

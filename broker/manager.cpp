@@ -194,10 +194,11 @@ int Manager::explain_access(sd_bus_message* call, const Subject& caller) {
 }
 
 int Manager::get_stats(sd_bus_message* call, const Subject&) {
-    parts_.registry.collect_totals([held = MessageRef(call), &quotas = parts_.quotas](const Totals& totals) {
+    parts_.registry.collect_totals([held = MessageRef(call), &quotas = parts_.quotas, &hosts = parts_.hosts](const Totals& totals) {
         const Counters& sum = totals.counters;
         reply_with(held.get(), [&](sd_bus_message* reply) {
             return Dictionary(reply)
+                .add("hosts-ready", hosts.waiting())
                 .add("sessions-opened", totals.sessions_opened)
                 .add("sessions-refused", totals.sessions_refused)
                 .add("calls", sum.calls)

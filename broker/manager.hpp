@@ -26,11 +26,10 @@ public:
         const Identities& identities;
         Quotas& quotas;
         Registry& registry;
-        std::string session_socket;
+        ReadyHosts& hosts;
     };
-    explicit Manager(Parts parts) :
-        parts_(std::move(parts)), slow_(parts_.loop),
-        openings_(parts_.loop, parts_.quotas, parts_.registry, parts_.session_socket) {}
+    explicit Manager(const Parts& parts) :
+        parts_(parts), slow_(parts_.loop), openings_(parts_.loop, parts_.quotas, parts_.registry, parts_.hosts) {}
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
 

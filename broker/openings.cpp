@@ -21,9 +21,8 @@ std::uint64_t now_us() {
 
 } // namespace
 
-Openings::Openings(sd_event* loop, Quotas& quotas, Registry& registry, std::string session_socket) :
-    loop_(loop), quotas_(quotas), registry_(registry), session_socket_(std::move(session_socket)),
-    reclaimer_(loop, registry) {
+Openings::Openings(sd_event* loop, Quotas& quotas, Registry& registry, ReadyHosts& hosts) :
+    loop_(loop), quotas_(quotas), registry_(registry), hosts_(hosts), reclaimer_(loop, registry) {
     registry_.watch_room([this](Domain) { turn_soon(); });
 }
 
@@ -134,7 +133,7 @@ void Openings::start(Opening& opening) {
     const Domain domain = opening.place.domain;
     opening.message.session_id = registry_.new_session_id();
     opening.message.opened_us = now_us();
-    HostOrder order{.session_socket = session_socket_,
+    HostOrder order{.hosts = hosts_,
                     .message = opening.message,
                     .directories = opening.directories,
                     .charges = std::move(opening.charges),

@@ -34,7 +34,7 @@ public:
         std::function<void(Result<StartedHost>)> done;
     };
 
-    Openings(sd_event* loop, Quotas& quotas, Registry& registry, std::string session_socket);
+    Openings(sd_event* loop, Quotas& quotas, Registry& registry, ReadyHosts& hosts);
     ~Openings();
     Openings(const Openings&) = delete;
     Openings& operator=(const Openings&) = delete;
@@ -93,7 +93,7 @@ private:
     sd_event* loop_;
     Quotas& quotas_;
     Registry& registry_;
-    std::string session_socket_;
+    ReadyHosts& hosts_;
     UidRate rate_;
     AdmissionQueue queue_;
     Reclaimer reclaimer_;

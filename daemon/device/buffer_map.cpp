@@ -16,12 +16,14 @@
 namespace fastrpc::daemon {
 namespace {
 
-// Above the numbers that sockets, directories and served files take, so that these do not get into the way.
-constexpr int first_buffer_fd = 512;
 // No buffer comes near it, and sums below it can't wrap.
 constexpr std::uint64_t absurd_size = std::uint64_t{1} << 46;
 
-constexpr std::size_t all_slots = Device::buffer_slots + Device::dsp_buffer_slots;
+/// Where the slot of an id is among all.
+constexpr std::size_t place(std::uint32_t id) noexcept {
+    return (id & Device::of_dsp) != 0 ? Device::buffer_slots + id % Device::dsp_buffer_slots
+                                      : id % Device::buffer_slots;
+}
 
 struct Range {
     std::uint64_t begin;
@@ -59,11 +61,16 @@ Result<AddressRange> AddressRange::map(int fd) {
     return range;
 }
 
-BufferMap::BufferMap() : slots_(std::make_unique<Slot[]>(all_slots)), next_fd_(first_buffer_fd) {}
+BufferMap::~BufferMap() {
+    for (const auto& block : blocks_) delete block.load();
+}
 
 Status BufferMap::add(std::uint32_t id, int fd, std::optional<std::int32_t> number) {
     const std::scoped_lock lock(mutex_);
-    Slot& slot = place(id);
+    const std::size_t at = place(id);
+    std::atomic<Block*>& block = blocks_[at / block_slots];
+    if (block.load(std::memory_order_relaxed) == nullptr) block.store(new Block, std::memory_order_release);
+    Slot& slot = (*block.load(std::memory_order_relaxed))[at % block_slots];
     if (id == 0 || slot.id.load(std::memory_order_relaxed) != 0)
         return fail(ErrorKind::invalid, fmt::format("the buffer id {:#x} can't be used now", id));
     if (fd < 0) return fail(ErrorKind::invalid, "a buffer needs an fd");
@@ -102,9 +109,13 @@ Result<std::uint32_t> BufferMap::number(std::uint32_t id) const {
 
 std::uint32_t BufferMap::find_number(std::uint32_t number) const {
     const std::scoped_lock lock(mutex_);
-    for (std::size_t i = 0; i < all_slots; ++i) {
-        const std::uint32_t id = slots_[i].id.load(std::memory_order_relaxed);
-        if (id != 0 && static_cast<std::uint32_t>(slots_[i].number) == number) return id;
+    for (const auto& each : blocks_) {
+        const Block* const block = each.load(std::memory_order_relaxed);
+        if (block == nullptr) continue;
+        for (const Slot& slot : *block) {
+            const std::uint32_t id = slot.id.load(std::memory_order_relaxed);
+            if (id != 0 && static_cast<std::uint32_t>(slot.number) == number) return id;
+        }
     }
     return 0;
 }
@@ -148,14 +159,12 @@ void BufferMap::end_unshare(Slot& slot) noexcept {
     slot.shared = false;
 }
 
-BufferMap::Slot& BufferMap::place(std::uint32_t id) const noexcept {
-    if ((id & Device::of_dsp) != 0) return slots_[Device::buffer_slots + id % Device::dsp_buffer_slots];
-    return slots_[id % Device::buffer_slots];
-}
-
 BufferMap::Slot* BufferMap::find(std::uint32_t id) const noexcept {
-    Slot& slot = place(id);
-    return id != 0 && slot.id.load(std::memory_order_acquire) == id ? &slot : nullptr;
+    const std::size_t at = place(id);
+    Block* const block = blocks_[at / block_slots].load(std::memory_order_acquire);
+    if (id == 0 || block == nullptr) return nullptr;
+    Slot& slot = (*block)[at % block_slots];
+    return slot.id.load(std::memory_order_acquire) == id ? &slot : nullptr;
 }
 
 int BufferMap::lay_out(std::uint32_t handle, Scalars scalars, std::span<const Argument> arguments,

@@ -9,10 +9,10 @@
 #include "base/unique_fd.hpp"
 #include "daemon/device/device.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -58,7 +58,10 @@ public:
         std::uint64_t shared_bytes = 0; ///< that were asked for
     };
 
-    BufferMap();
+    BufferMap() = default;
+    BufferMap(const BufferMap&) = delete;
+    BufferMap& operator=(const BufferMap&) = delete;
+    ~BufferMap();
 
     /// Errors as Device::map_buffer. The driver knows the buffer by `number`, or else by its fd in the map.
     Status add(std::uint32_t id, int fd, std::optional<std::int32_t> number = {});
@@ -84,11 +87,16 @@ private:
     [[nodiscard]] bool lay_out(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
     [[nodiscard]] bool lay_out_handles(std::span<const Argument> arguments, KernelArgument* into) const noexcept;
     [[nodiscard]] Slot* find(std::uint32_t id) const noexcept;
-    [[nodiscard]] Slot& place(std::uint32_t id) const noexcept;
 
-    std::unique_ptr<Slot[]> slots_;
+    /// Slots come in blocks, made when a buffer is first put there: most sessions have few, and all of them would cost
+    /// each host 240 KiB.
+    static constexpr std::size_t block_slots = 64;
+    using Block = std::array<Slot, block_slots>;
+    std::array<std::atomic<Block*>, (Device::buffer_slots + Device::dsp_buffer_slots) / block_slots> blocks_{};
     mutable std::mutex mutex_; ///< never held while the DSP is asked
-    int next_fd_;
+    int next_fd_ = first_fd;
+    /// Above the numbers that sockets, directories and served files take, so that these do not get into the way.
+    static constexpr int first_fd = 512;
 };
 
 } // namespace fastrpc::daemon

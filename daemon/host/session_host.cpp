@@ -26,8 +26,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// fastrpcd sends the start message right after it connected.
-constexpr auto start_patience = 10s;
 // The listener's init2 goes to a PD that has just been created.
 constexpr auto listener_patience = 12s;
 // Until threads that the DSP keeps are called back, where the driver lets us (WaitGuard).
@@ -103,7 +101,7 @@ log::Field session_field(const StartMessage& start) {
     return {"FASTRPC_SESSION", std::to_string(start.session_id)};
 }
 
-/// Waits for one frame, so that SIGTERM is still heard. Empty after a signal.
+/// Waits for one frame, maybe for long: fastrpcd keeps hosts ready. SIGTERM is still heard. Empty after a signal.
 std::optional<Result<Frame>> first_frame(int control, std::span<std::byte> storage) {
     std::optional<Result<Frame>> first;
     Loop loop;
@@ -112,11 +110,6 @@ std::optional<Result<Frame>> first_frame(int control, std::span<std::byte> stora
         first = receive_frame(control, storage, max_frame_fds);
         loop.stop();
     });
-    Loop::Timer patience(loop, [&] {
-        first = fail(ErrorKind::timeout, "fastrpcd sent no start message");
-        loop.stop();
-    });
-    patience.set(start_patience);
     loop.run();
     return first;
 }
@@ -327,9 +320,11 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
 } // namespace
 
 HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
+    ::prctl(PR_SET_NAME, "frpc-ready");
     auto storage = std::make_unique<std::array<std::byte, max_control_datagram>>();
     std::optional<Result<Frame>> frame = first_frame(control.get(), *storage);
-    if (!frame) return HostExit::ended;
+    // fastrpcd ends, or needs no host any more.
+    if (!frame || (!*frame && frame->error().kind == ErrorKind::lost)) return HostExit::ended;
     if (!*frame) {
         log::error("no start message: " + frame->error().text);
         return HostExit::protocol;

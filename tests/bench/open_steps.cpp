@@ -60,6 +60,7 @@ double us(std::uint64_t from, std::uint64_t to) {
     return (static_cast<double>(to) - static_cast<double>(from)) / 1000;
 }
 
+constexpr auto init_create_request = static_cast<std::uint32_t>(daemon::misc_abi::init_create);
 constexpr auto invoke_request = static_cast<std::uint32_t>(daemon::misc_abi::invoke);
 
 /// Time in calls to the DSP of the host's lane, within the span, less what the listener did on the CPU meanwhile.
@@ -99,15 +100,19 @@ Result<OpenTimes> open_times(const std::vector<TraceEvent>& events, pid_t client
     std::uint64_t arrived = 0;
     for (const TraceEvent& event : events)
         if (arrived == 0 && event.end >= asked.begin && received(fastrpcd)(event)) arrived = event.end;
-    const TraceEvent ordered =
-        story.first("fastrpcd's connection to a host", arrived, of(fastrpcd, bench_trace_connect));
-    const TraceEvent born = story.first("the host", ordered.begin, [&](const TraceEvent& event) {
-        return event.kind == bench_trace_start && event.process != client && event.process != fastrpcd;
+    const TraceEvent created = story.first("the PD", arrived, [](const TraceEvent& event) {
+        return event.kind == bench_trace_ioctl && event.detail == init_create_request;
     });
-    const std::uint32_t host = born.process;
-    const TraceEvent told = story.first("the host's grant", born.end, received(host));
-    const TraceEvent created = story.first(
-        "the PD", told.end, of(host, bench_trace_ioctl, static_cast<std::uint32_t>(daemon::misc_abi::init_create)));
+    const std::uint32_t host = created.process;
+    const TraceEvent told = story.last("the host's grant", arrived, created.begin, received(host));
+    // What was started for this open. A host that was ready began before it, or its start is no longer in the trace.
+    const auto born = std::ranges::find_if(
+        events, [&](const TraceEvent& event) { return of(host, bench_trace_start)(event) && event.begin >= arrived; });
+    const bool started = born != events.end();
+    const std::uint64_t began = started ? born->begin : told.end;
+    const std::uint64_t ordered =
+        started ? story.last("fastrpcd's connection to a host", arrived, began, of(fastrpcd, bench_trace_connect)).begin
+                : told.end;
     const TraceEvent served = story.first("the listener", created.end, [&](const TraceEvent& event) {
         return event.process == host && event.thread != host && event.kind == bench_trace_ioctl;
     });
@@ -117,8 +122,8 @@ Result<OpenTimes> open_times(const std::vector<TraceEvent>& events, pid_t client
         return fail(ErrorKind::not_found, std::string("the trace of an open lacks ") + story.missing());
 
     const std::array<std::uint64_t, open_steps.size() + 1> borders{
-        begin,       asked.begin, arrived, ordered.begin, born.begin, told.end, created.begin,
-        created.end, ready.begin, opened,  lane.end,      loaded,     called};
+        begin,       asked.begin, arrived, ordered,  began,  told.end, created.begin,
+        created.end, ready.begin, opened,  lane.end, loaded, called};
     OpenTimes times;
     for (std::size_t i = 0; i < open_steps.size(); ++i) times.steps[i] = us(borders[i], borders[i + 1]);
     times.total = us(begin, called);

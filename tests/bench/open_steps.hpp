@@ -36,7 +36,8 @@ struct OpenTimes {
     double total = 0, dsp = 0;                     ///< us
 };
 
-/// Of one open in `events`, by processes `client` and `fastrpcd`. ErrorKind::not_found names the event that is missing.
+/// Of one open in `events`, by processes `client` and `fastrpcd`. A host that was ready has no time to start and load:
+/// its grant reaches it within "policy". ErrorKind::not_found names the event that is missing.
 Result<OpenTimes> open_times(const std::vector<TraceEvent>& events, pid_t client, pid_t fastrpcd);
 
 } // namespace fastrpc::bench

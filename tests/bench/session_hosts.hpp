@@ -1,18 +1,19 @@
-// The hosts of sessions that run on this machine, out of this build.
+// The hosts of sessions on this machine, out of this build: those that have one, and those that wait for one.
 #pragma once
 
 #include "tests/stack/stack.hpp"
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
 namespace fastrpc::bench {
 
-inline std::vector<pid_t> session_hosts() {
+/// Whose name begins with `name`: "frpc-u" of sessions, "frpc-ready" of those that wait.
+inline std::vector<pid_t> hosts_named(std::string_view named) {
     const std::filesystem::path program = stack::build_root() / "daemon/host/fastrpc-pd";
     std::vector<pid_t> hosts;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -21,11 +22,17 @@ inline std::vector<pid_t> session_hosts() {
         if (name.find_first_not_of("0123456789") != name.npos ||
             std::filesystem::read_symlink(entry.path() / "exe", gone) != program)
             continue;
-        std::ifstream file(entry.path() / "cmdline");
-        const std::string command{std::istreambuf_iterator<char>(file), {}};
-        if (command.find("--session") != command.npos) hosts.push_back(std::stoi(name));
+        std::ifstream file(entry.path() / "comm");
+        std::string its;
+        if (std::getline(file, its) && its.starts_with(named)) hosts.push_back(std::stoi(name));
     }
     return hosts;
+}
+inline std::vector<pid_t> session_hosts() {
+    return hosts_named("frpc-u");
+}
+inline std::vector<pid_t> ready_hosts() {
+    return hosts_named("frpc-ready");
 }
 
 } // namespace fastrpc::bench

@@ -104,6 +104,15 @@ TEST(OpenSteps, follow_each_other_and_tell_the_dsps_share) {
     EXPECT_DOUBLE_EQ(times->dsp, 3000 + 1000 - 100 + 80);
 }
 
+TEST(OpenSteps, of_a_host_that_was_ready_have_no_start) {
+    auto events = one_open();
+    std::erase_if(
+        events, [](const TraceEvent& one) { return one.kind == bench_trace_start || one.kind == bench_trace_connect; });
+    const auto times = open_times(events, client, fastrpcd);
+    ASSERT_TRUE(times) << times.error().text;
+    EXPECT_EQ(times->steps, (std::array<double, 12>{100, 60, 940, 0, 0, 900, 3000, 500, 500, 100, 1200, 150}));
+}
+
 TEST(OpenSteps, name_the_event_that_a_trace_lacks) {
     auto events = one_open();
     std::erase_if(events, [](const TraceEvent& one) { return one.detail == create_request; });

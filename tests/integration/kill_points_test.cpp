@@ -191,7 +191,7 @@ protected:
         ASSERT_TRUE(neighbour_.hold_still(false));
     }
 
-    System system_ = start_system();
+    System system_ = start_system({.ready_hosts = 0}); // one of its steps waits for a host to be started
     std::unique_ptr<HoldingsOf> looks_ = std::make_unique<HoldingsOf>(*system_);
     CallingNeighbour neighbour_{*system_};
     HeldThreads held_;

@@ -299,7 +299,8 @@ Status Stack::start_fastrpcd() {
                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) != 0)
         return fail_errno("binding the notification socket", errno);
     Launch what{.command = {program("broker/fastrpcd"), "--policy-dir", scratch_.path("policy.d"), "--session-socket",
-                            session_socket(), "--host-user", host_user},
+                            session_socket(), "--host-user", host_user, "--ready-hosts",
+                            std::to_string(options_.ready_hosts)},
                 .environment = client_environment(),
                 .user = broker_user,
                 .listen_fd = control_.get()};

@@ -40,6 +40,7 @@ struct Options {
     std::filesystem::path policy = source_root() / "config/demo/policy.d";
     bool with_policy = true; ///< false: an empty policy directory
     unsigned cdsp_slots = 14;
+    unsigned ready_hosts = 1; ///< that fastrpcd keeps waiting for sessions
     /// The kernel that the SoC plays (vdsp/driver/profile.hpp); of the accel interface for cdsp alone, since adsp's
     /// static PDs need the misc one.
     std::string kernel = default_kernel();

@@ -126,8 +126,11 @@ CallEnd DspChannel::converse(Caller& caller, const WireRequest& request, bool bo
     while (!caller.done()) {
         const bool late = woken == Woken::late;
         if (late || (!bounded && caller.gone())) {
-            if (contexts_.abandon(call, file)) return late ? CallEnd::timed_out : CallEnd::interrupted;
-            break; // answered, or dead, just now
+            if (!contexts_.abandon(call, file)) break; // answered, or dead, just now
+            log::info(fmt::format("{}: thread {} of process {} {} a call to handle {} ({:#010x})",
+                                  to_string(domain_.domain), caller.tid, caller.pid,
+                                  late ? "was told to wait no longer for" : "left", request.handle, request.scalars));
+            return late ? CallEnd::timed_out : CallEnd::interrupted;
         }
         // A disturbance without a meaning, such as the echo of an earlier answer.
         eventfd_t count;

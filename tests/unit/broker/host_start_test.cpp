@@ -21,6 +21,7 @@ protected:
     Quotas quotas;
     fastrpc::test::Scratch scratch;
     UniqueFd listener;
+    ReadyHosts hosts{loop, socket_path(), 0};
     std::optional<Result<StartedHost>> result;
     bool over = false;
     std::unique_ptr<HostStart> start;
@@ -32,9 +33,10 @@ protected:
     }
     [[nodiscard]] std::string socket_path() const { return scratch.path("session.sock"); }
 
-    void begin(std::chrono::milliseconds timeout = 10s) {
+    void begin(std::chrono::milliseconds timeout = 10s) { begin(timeout, hosts); }
+    void begin(std::chrono::milliseconds timeout, ReadyHosts& from) {
         HostOrder order{
-            .session_socket = socket_path(),
+            .hosts = from,
             .message = {.session_id = 5, .owner_uid = 1000, .label = "mine", .grant = session_of(5, 1000).grant}};
         auto directories = std::make_shared<std::vector<UniqueFd>>();
         directories->push_back(scratch.fd());
@@ -54,6 +56,13 @@ protected:
     FakeHost accept() {
         EXPECT_TRUE(loop.until([&] { return readable(listener.get(), 0); }));
         return FakeHost(UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    }
+    /// The one that waits for the next order.
+    FakeHost waiting(ReadyHosts& keeping) {
+        EXPECT_TRUE(keeping.take()); // the first is started for who asks
+        accept();
+        EXPECT_TRUE(loop.until([&] { return keeping.waiting() == 1; }));
+        return accept();
     }
     [[nodiscard]] std::size_t charges() const {
         return quotas.sessions.keys() + quotas.lanes.keys() + quotas.opens.keys();
@@ -109,6 +118,34 @@ TEST_F(HostStartTest, a_host_that_dies_before_ready_is_an_error) {
     }
     ASSERT_TRUE(loop.until([&] { return over; }));
     ASSERT_FALSE(*result);
+    EXPECT_EQ(charges(), 0U);
+}
+
+TEST_F(HostStartTest, a_host_that_died_while_it_waited_is_replaced) {
+    ReadyHosts keeping(loop, socket_path(), 1);
+    {
+        FakeHost host = waiting(keeping);
+        begin(10s, keeping);
+        ASSERT_TRUE(loop.until([&] { return readable(host.socket.get(), 0); })) << "it was not given the order";
+    } // ends without a look at it
+    FakeHost second = accept();
+    ASSERT_TRUE(second.receive_start());
+    EXPECT_EQ(second.directories.size(), 1U) << "the order is the whole one";
+    ASSERT_TRUE(second.ready());
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    ASSERT_TRUE(*result) << result->error().text;
+}
+
+TEST_F(HostStartTest, a_host_that_waited_and_died_with_its_order_read_is_an_error) {
+    ReadyHosts keeping(loop, socket_path(), 1);
+    {
+        FakeHost host = waiting(keeping);
+        begin(10s, keeping);
+        ASSERT_TRUE(loop.until([&] { return readable(host.socket.get(), 0); }));
+        ASSERT_TRUE(host.receive_start());
+    }
+    ASSERT_TRUE(loop.until([&] { return over; }));
+    EXPECT_FALSE(*result) << "it may have done something on the DSP";
     EXPECT_EQ(charges(), 0U);
 }
 

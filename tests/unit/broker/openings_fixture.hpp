@@ -37,6 +37,7 @@ protected:
 
     fastrpc::test::Scratch scratch;
     UniqueFd listener;
+    ReadyHosts supply{loop, scratch.path("session.sock").string(), 0};
     std::unique_ptr<Openings> openings;
     std::vector<FakeHost> sessions; ///< that fill a DSP
 
@@ -44,7 +45,7 @@ protected:
         auto socket = listen_on(scratch.path("session.sock").string());
         ASSERT_TRUE(socket) << socket.error().text;
         listener = std::move(*socket);
-        openings = std::make_unique<Openings>(loop, quotas, registry, scratch.path("session.sock").string());
+        openings = std::make_unique<Openings>(loop, quotas, registry, supply);
     }
 
     Request ask(std::uint32_t uid, std::chrono::milliseconds wait = 0ms, const Limits& limits = roomy,
