@@ -194,31 +194,32 @@ int Manager::explain_access(sd_bus_message* call, const Subject& caller) {
 }
 
 int Manager::get_stats(sd_bus_message* call, const Subject&) {
-    parts_.registry.collect_totals([held = MessageRef(call), &quotas = parts_.quotas, &hosts = parts_.hosts](const Totals& totals) {
-        const Counters& sum = totals.counters;
-        reply_with(held.get(), [&](sd_bus_message* reply) {
-            return Dictionary(reply)
-                .add("hosts-ready", hosts.waiting())
-                .add("sessions-opened", totals.sessions_opened)
-                .add("sessions-refused", totals.sessions_refused)
-                .add("calls", sum.calls)
-                .add("failed-calls", sum.failed_calls)
-                .add("bytes", sum.bytes)
-                .add("reverse-calls", sum.reverse_calls)
-                .add("files-served", sum.files_served)
-                .add("bytes-served", sum.bytes_served)
-                .add("files-missing", sum.files_missing)
-                .add("charged-sessions", quotas.sessions.total())
-                .add("charged-slots", quotas.slots.total())
-                .add("charged-lanes", quotas.lanes.total())
-                .add("charged-uid-lanes", quotas.uid_lanes.total())
-                .add("charged-bytes", quotas.uid_bytes.total())
-                .add("charged-fds", quotas.uid_fds.total())
-                .add("opening", quotas.opens.used(Quotas::all))
-                .add("queued", quotas.queued.used(Quotas::all))
-                .close();
+    parts_.registry.collect_totals(
+        [held = MessageRef(call), &quotas = parts_.quotas, &hosts = parts_.hosts](const Totals& totals) {
+            const Counters& sum = totals.counters;
+            reply_with(held.get(), [&](sd_bus_message* reply) {
+                return Dictionary(reply)
+                    .add("hosts-ready", hosts.waiting())
+                    .add("sessions-opened", totals.sessions_opened)
+                    .add("sessions-refused", totals.sessions_refused)
+                    .add("calls", sum.calls)
+                    .add("failed-calls", sum.failed_calls)
+                    .add("bytes", sum.bytes)
+                    .add("reverse-calls", sum.reverse_calls)
+                    .add("files-served", sum.files_served)
+                    .add("bytes-served", sum.bytes_served)
+                    .add("files-missing", sum.files_missing)
+                    .add("charged-sessions", quotas.sessions.total())
+                    .add("charged-slots", quotas.slots.total())
+                    .add("charged-lanes", quotas.lanes.total())
+                    .add("charged-uid-lanes", quotas.uid_lanes.total())
+                    .add("charged-bytes", quotas.uid_bytes.total())
+                    .add("charged-fds", quotas.uid_fds.total())
+                    .add("opening", quotas.opens.used(Quotas::all))
+                    .add("queued", quotas.queued.used(Quotas::all))
+                    .close();
+            });
         });
-    });
     return 1;
 }
 

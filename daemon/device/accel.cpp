@@ -179,6 +179,8 @@ Status AccelDevice::unmap_buffer(std::uint32_t id) {
     return {};
 }
 
+// The driver maps the whole buffer, whatever is asked for, and keeps no list: an unmap of less would name a mapping
+// that the DSP does not have (KERNEL 2.4).
 Result<Shared> AccelDevice::share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) {
     const std::scoped_lock lock(mutex_);
     const Result<BufferMap::Slot*> slot = buffers_.begin_share(id, length, mode);
@@ -187,7 +189,7 @@ Result<Shared> AccelDevice::share_buffer(std::uint32_t id, std::uint64_t length,
     request.request = accel_abi::request_buffer;
     request.flags = static_cast<std::uint32_t>(mode);
     request.fd = (*slot)->number;
-    request.size = (*slot)->range.size(); // whatever is asked for, the driver maps it all (KERNEL 2.4)
+    request.size = (*slot)->range.size();
     const CallResult mapped = call(accel_abi::map, &request);
     buffers_.end_share(**slot, mapped.ok() ? std::optional(request.address_out) : std::nullopt);
     return Shared{mapped, mapped.ok() ? request.address_out : 0};

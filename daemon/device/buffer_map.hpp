@@ -55,7 +55,7 @@ public:
         std::int32_t number = 0; ///< what the driver knows it by: its fd, or a GEM handle
         bool shared = false;     ///< or about to be
         std::uint64_t dsp_address = 0;
-        std::uint64_t shared_bytes = 0;
+        std::uint64_t shared_bytes = 0; ///< that were asked for
     };
 
     BufferMap() = default;

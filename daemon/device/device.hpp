@@ -110,8 +110,8 @@ public:
     [[nodiscard]] virtual Result<std::uint32_t> buffer_number(std::uint32_t id) const = 0;
     /// The id of a known buffer by that number; 0 when there is none.
     [[nodiscard]] virtual std::uint32_t find_buffer(std::uint32_t number) const = 0;
-    /// Maps `length` bytes, from the start on, of a known buffer into the PD. Errors are refusals before the driver was
-    /// asked: ErrorKind::not_found, invalid; busy when it is shared already.
+    /// Maps `length` bytes, from the start on, of a known buffer into the PD; QDA maps all of it. Errors are refusals
+    /// before the driver was asked: ErrorKind::not_found, invalid; busy when it is shared already.
     virtual Result<Shared> share_buffer(std::uint32_t id, std::uint64_t length, ShareMode mode) = 0;
     /// Takes it out of the PD. Errors as above: ErrorKind::not_found when it is not shared; unsupported when the DSP
     /// gave it no address, which would hit other mappings (KERNEL 1.13): it stays until the PD ends.

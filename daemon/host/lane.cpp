@@ -10,6 +10,7 @@
 #include <cstring>
 #include <fmt/core.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <time.h>
 
 namespace fastrpc::daemon {
@@ -41,8 +42,9 @@ std::uint64_t monotonic_ns() noexcept {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec) + 1;
 }
 
-Lane::Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel) :
-    context_(context), channel_(std::move(channel)), plan_(context.buffers, context.modules, outputs_.bytes()),
+Lane::Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel, bool yields) :
+    context_(context), channel_(std::move(channel)), yields_(yields),
+    plan_(context.buffers, context.modules, outputs_.bytes()),
     storage_(std::make_unique_for_overwrite<std::byte[]>(max_lane_datagram)) {
     thread_ = std::thread([this] { run(); });
 }
@@ -58,6 +60,8 @@ Lane::~Lane() {
 // The end of a lane is no incident: the client closed it, or broke the protocol and sees its lane closed.
 void Lane::run() noexcept {
     ::pthread_setname_np(::pthread_self(), "lane");
+    // Of this thread alone, whatever POSIX says; refused, it only serves its client too well.
+    if (yields_) ::setpriority(PRIO_PROCESS, 0, 19);
     sigset_t broken_pipe; // of a client that is gone
     ::sigemptyset(&broken_pipe);
     ::sigaddset(&broken_pipe, SIGPIPE);

@@ -37,7 +37,8 @@ struct LaneContext {
 class Lane {
 public:
     /// Starts the thread.
-    Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel);
+    /// `yields`: its thread leaves the CPUs to others' first (nice 19).
+    Lane(LaneContext& context, std::unique_ptr<LaneChannel> channel, bool yields = false);
     /// Waits for the thread: finished() tells whether it will be quick.
     ~Lane();
     Lane(const Lane&) = delete;
@@ -49,6 +50,7 @@ public:
     [[nodiscard]] bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
     /// The client's end is closed.
     [[nodiscard]] bool hung_up() const noexcept { return channel_->hung_up(); }
+    [[nodiscard]] bool yields() const noexcept { return yields_; }
     [[nodiscard]] const LaneChannel& channel() const noexcept { return *channel_; }
 
     [[nodiscard]] const LaneCounters& counters() const noexcept { return counters_; }
@@ -73,6 +75,7 @@ private:
 
     LaneContext& context_;
     std::unique_ptr<LaneChannel> channel_;
+    const bool yields_;
     GuardedArea outputs_{max_inline};
     CallPlan plan_;
     std::unique_ptr<std::byte[]> storage_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fmt/core.h>
+#include <sched.h>
 #include <system_error>
 
 namespace fastrpc::daemon {
@@ -21,6 +22,13 @@ constexpr auto close_again = 10ms;
 // What a call returns when its PD dies under it (KERNEL 1.15).
 bool is_death(std::int32_t result, std::int32_t os_error) {
     return result == aee::on_dsp(aee::bad_state) || result == aee::no_such || CallResult{result, os_error}.gone();
+}
+
+/// So many lanes of a session may take half of the CPUs from others; those beyond it take what is left, so that a user
+/// who calls on all lanes at once does not keep the hosts of others, and fastrpcd, waiting.
+int lanes_at_full_priority() {
+    cpu_set_t cpus;
+    return ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? std::max(CPU_COUNT(&cpus) / 2, 1) : 1;
 }
 
 std::uint32_t microseconds(std::uint64_t nanoseconds) {
@@ -55,7 +63,8 @@ Result<LaneChannel::ClientEnds> Lanes::open(bool shared) {
     Result<LaneChannel::Opened> opened = shared ? LaneChannel::open_shared() : LaneChannel::open_socket();
     if (!opened) return std::unexpected(opened.error());
     try {
-        lanes_.push_back(std::make_unique<Lane>(context_, std::move(opened->first)));
+        const auto first = std::ranges::count_if(lanes_, [](const auto& lane) { return !lane->yields(); });
+        lanes_.push_back(std::make_unique<Lane>(context_, std::move(opened->first), first >= lanes_at_full_priority()));
     } catch (const std::system_error& error) {
         return fail_errno("starting a lane's thread", error.code().value());
     }

@@ -143,6 +143,10 @@ Status add_rules(scmp_filter_ctx filter, bool may_open) {
                                   SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option)));
         if (result < 0) return failed("prctl", result);
     }
+    // Of the calling thread alone, which without privilege can only become less urgent.
+    result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setpriority), 2, SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS),
+                              SCMP_A1(SCMP_CMP_EQ, 0));
+    if (result < 0) return failed("setpriority", result);
     // Threads, no processes. The flags of clone3 can't be seen: ENOSYS makes libc use clone.
     result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                               SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));

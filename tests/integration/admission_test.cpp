@@ -1,15 +1,8 @@
-// Many want a DSP that has 14 sessions: everybody is served in turn, exactly the late ones are told so, and one user's
-// flood leaves the others their share.
-//
-// FASTRPC_ADMISSION_ROUNDS sets how often each client wants a session and how often the fairness test measures; without
-// it each takes seconds. Times are printed and not judged: other programs run beside tests.
-#include "client/fastrpc.hpp"
+// Many want a DSP that has 14 sessions: everybody is served in turn, and exactly the late ones are told so.
+#include "tests/integration/admission.hpp"
 #include "tests/integration/bus_user.hpp"
-#include "tests/integration/rules_directory.hpp"
 
 #include <atomic>
-#include <cstdlib>
-#include <fstream>
 #include <map>
 #include <mutex>
 #include <random>
@@ -26,24 +19,6 @@ std::vector<uid_t> user_uids() {
     std::vector<uid_t> uids;
     for (const std::string& user : users) uids.push_back(uid_of(user));
     return uids;
-}
-
-unsigned rounds(unsigned usual) {
-    const char* given = std::getenv("FASTRPC_ADMISSION_ROUNDS");
-    return given == nullptr ? usual : static_cast<unsigned>(std::atoi(given));
-}
-
-double share(std::vector<double> values, double part) {
-    if (values.empty()) return 0;
-    std::ranges::sort(values);
-    return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1))];
-}
-
-template<class Work>
-double took_ms(Work work) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 
 } // namespace
@@ -138,76 +113,5 @@ TEST(Admission, exactly_those_whose_deadline_passes_time_out) {
         const auto answer = bus->next();
         EXPECT_TRUE(answer.session) << user << ": " << answer.text;
     }
-    EXPECT_TRUE(stack::eventually([&] { return charges(*system) == 0; })) << ctl_list(*system).dump(1);
-}
-
-TEST(Admission, a_user_who_floods_leaves_another_its_opens_and_its_calls) {
-    // The shipped limits, for everybody.
-    std::ifstream shipped(stack::source_root() / "config/policy.d/50-default.json");
-    const RulesDirectory rules(json::parse(shipped)["rules"][0]["limits"]);
-    const auto system = start_system({.policy = rules.path(), .latency_us = 90}); // as a DSP takes
-    const std::string bus = system->client_environment().at("DBUS_SYSTEM_BUS_ADDRESS");
-    struct Times {
-        std::vector<double> opens, calls;
-    };
-    const unsigned count = rounds(10);
-    const auto measure = [&](Times& times) {
-        for (unsigned i = 0; i < count; ++i) {
-            client::Session session;
-            client::Module module;
-            client::Error error;
-            times.opens.push_back(took_ms(
-                [&] { error = session.open({.directories = {module_directory().string()}, .bus_address = bus}); }));
-            EXPECT_FALSE(error) << error.text();
-            if (error) return;
-            error = session.open_module("libtest_skel.so", "test", module);
-            EXPECT_FALSE(error) << error.text();
-            for (int n = 0; n < 200 && !error; ++n) {
-                std::array<std::uint32_t, 8> in{i, static_cast<std::uint32_t>(n)}, out{};
-                times.calls.push_back(
-                    took_ms([&] { error = module.invoke(2, {client::argument(in)}, {client::argument(out)}); }));
-                EXPECT_EQ(in, out);
-            }
-            EXPECT_FALSE(error) << error.text();
-        }
-    };
-    const uid_t mail = uid_of("mail"), nobody = uid_of("nobody");
-    Times alone, beside_opens, beside_all;
-    as_user(mail, [&] { measure(alone); });
-    std::atomic<bool> stop{false};
-    std::map<std::string, unsigned> answers;
-    std::thread flood([&] {
-        BusUser user(*system, nobody);
-        while (!stop) {
-            while (user.outstanding() < 64) user.send(1000);
-            const auto answer = user.next();
-            ++answers[answer.session ? "opened" : answer.error];
-        }
-        while (user.outstanding() > 0) user.next();
-    });
-    as_user(mail, [&] { measure(beside_opens); });
-    {
-        // One who calls on all lanes of a session; it gets its session in spite of its own flood, later or sooner.
-        std::unique_ptr<Caller> caller;
-        while (!caller || !caller->calling())
-            caller = std::make_unique<Caller>(*system, std::vector<std::string>{"--threads", "16"});
-        as_user(mail, [&] { measure(beside_all); });
-        stop = true;
-        flood.join();
-        EXPECT_EQ(caller->finish().value("failed", -1), 0);
-    }
-    const auto print = [&](const char* what, const Times& times) {
-        std::printf("%-28s open p50 %6.1f ms, p99 %6.1f ms (%+.1f ms); call p50 %.3f ms, p99 %.3f ms (x %.2f)\n", what,
-                    share(times.opens, 0.5), share(times.opens, 0.99),
-                    share(times.opens, 0.5) - share(alone.opens, 0.5), share(times.calls, 0.5),
-                    share(times.calls, 0.99), share(times.calls, 0.99) / share(alone.calls, 0.99));
-        EXPECT_EQ(times.opens.size(), count);
-        EXPECT_LT(share(times.opens, 1), 30'000) << "as long as a host may take to start, and no longer";
-    };
-    print("alone:", alone);
-    print("beside a flood of opens:", beside_opens);
-    print("... and of calls:", beside_all);
-    for (const auto& [answer, number] : answers) std::printf("the flood: %u x %s\n", number, answer.c_str());
-    EXPECT_GT(answers["Busy"] + answers["QuotaExceeded"] + answers["Timeout"], 0U) << "it was no flood";
     EXPECT_TRUE(stack::eventually([&] { return charges(*system) == 0; })) << ctl_list(*system).dump(1);
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <grp.h>
+#include <map>
 #include <pwd.h>
 #include <sys/syscall.h>
 #include <systemd/sd-bus.h>
@@ -36,6 +37,27 @@ inline void as_user(uid_t uid, const std::function<void()>& work) {
     }).join();
 }
 
+/// The numbers of the a{sv} that comes next in a message.
+inline std::map<std::string, std::uint64_t> read_numbers(sd_bus_message* message) {
+    std::map<std::string, std::uint64_t> numbers;
+    if (::sd_bus_message_enter_container(message, 'a', "{sv}") < 0) return numbers;
+    while (::sd_bus_message_enter_container(message, 'e', "sv") > 0) {
+        const char *key = nullptr, *type = nullptr;
+        ::sd_bus_message_read_basic(message, 's', &key);
+        ::sd_bus_message_peek_type(message, nullptr, &type);
+        const std::string_view has = type == nullptr ? "" : type;
+        std::uint32_t small = 0;
+        if (has == "u" && ::sd_bus_message_read(message, "v", "u", &small) > 0)
+            numbers[key] = small;
+        else if (has == "t")
+            ::sd_bus_message_read(message, "v", "t", &numbers[key]);
+        else
+            ::sd_bus_message_skip(message, "v");
+        ::sd_bus_message_exit_container(message);
+    }
+    return numbers;
+}
+
 /// For one thread.
 class BusUser {
 public:
@@ -43,6 +65,8 @@ public:
         UniqueFd session;  ///< its socket; none when it was refused
         std::string error; ///< last part of the error's name
         std::string text;
+        std::string path;                             ///< of its object
+        std::map<std::string, std::uint64_t> granted; ///< the numbers of it
     };
 
     BusUser(const stack::Stack& system, uid_t uid) {
@@ -69,10 +93,16 @@ public:
     }
     /// The same without waiting; answers come in any order.
     void send(std::uint32_t wait_ms = 0) {
+        send([&](sd_bus_message* call) {
+            return ::sd_bus_message_append(call, "ssa{sv}", "cdsp", "unsigned", 1, "wait-ms", "u", wait_ms);
+        });
+    }
+    /// With whatever `arguments` adds to the call; a negative errno as sd-bus gives it.
+    void send(const std::function<int(sd_bus_message*)>& arguments) {
         sd_bus_message* call = nullptr;
         int step = ::sd_bus_message_new_method_call(bus_, &call, "org.fastrpc1", "/org/fastrpc1",
                                                     "org.fastrpc1.Manager", "OpenSession");
-        if (step >= 0) step = ::sd_bus_message_append(call, "ssa{sv}", "cdsp", "unsigned", 1, "wait-ms", "u", wait_ms);
+        if (step >= 0) step = arguments(call);
         const auto on_answer = [](sd_bus_message* reply, void* user, sd_bus_error*) {
             static_cast<BusUser*>(user)->answers_.push_back(read(reply));
             return 0;
@@ -84,17 +114,36 @@ public:
         ::sd_bus_flush(bus_);
     }
     [[nodiscard]] std::size_t outstanding() const noexcept { return outstanding_; }
-    /// The next answer to a send(), for which it waits.
-    Answer next() {
+    /// Whether an answer is there, or comes in time.
+    bool answered(std::chrono::milliseconds limit = 0ms) {
+        const auto end = std::chrono::steady_clock::now() + limit;
         while (answers_.empty()) {
             const int handled = ::sd_bus_process(bus_, nullptr);
             if (handled < 0) throw std::runtime_error("the bus is gone");
-            if (handled == 0) ::sd_bus_wait(bus_, 1'000'000);
+            if (handled > 0) continue;
+            const auto left = std::chrono::ceil<std::chrono::microseconds>(end - std::chrono::steady_clock::now());
+            if (left <= 0us) return false;
+            ::sd_bus_wait(bus_, static_cast<std::uint64_t>(left.count()));
+        }
+        return true;
+    }
+    /// The next answer to a send(), for which it waits.
+    Answer next() {
+        while (!answered(1s)) {
         }
         Answer answer = std::move(answers_.front());
         answers_.erase(answers_.begin());
         --outstanding_;
         return answer;
+    }
+    /// Calls a method that takes nothing: "ok", or the last part of the error's name.
+    std::string call(const std::string& path, const char* interface, const char* method) {
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        const int step =
+            ::sd_bus_call_method(bus_, "org.fastrpc1", path.c_str(), interface, method, &error, nullptr, nullptr);
+        std::string told = step >= 0 ? "ok" : error.name == nullptr ? "nothing" : error.name;
+        ::sd_bus_error_free(&error);
+        return told.substr(told.rfind('.') + 1);
     }
     /// ListQueue: uid and position of each request that this user may see.
     std::vector<std::pair<std::uint32_t, std::uint32_t>> queue() {
@@ -117,12 +166,12 @@ private:
     static Answer read(sd_bus_message* reply) {
         if (const sd_bus_error* error = ::sd_bus_message_get_error(reply)) {
             const std::string name = error->name;
-            return {{}, name.substr(name.rfind('.') + 1), error->message == nullptr ? "" : error->message};
+            return {{}, name.substr(name.rfind('.') + 1), error->message == nullptr ? "" : error->message, {}, {}};
         }
         const char* path = nullptr;
         int fd = -1;
         ::sd_bus_message_read(reply, "oh", &path, &fd);
-        return {UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)), "", ""};
+        return {UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 3)), "", "", path, read_numbers(reply)};
     }
     sd_bus* bus_ = nullptr;
     std::size_t outstanding_ = 0;

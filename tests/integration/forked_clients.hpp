@@ -25,6 +25,7 @@ public:
     Shared& operator=(const Shared&) = delete;
     ~Shared() { ::munmap(place_, sizeof(T)); }
     T* operator->() const { return static_cast<T*>(place_); }
+    T& operator*() const { return *operator->(); }
 
 private:
     void* place_;
@@ -50,6 +51,11 @@ public:
         if (pid_ <= 0) return;
         ::kill(pid_, SIGKILL);
         ::waitpid(std::exchange(pid_, -1), nullptr, 0);
+    }
+    /// Waits for its end.
+    [[nodiscard]] bool ends_well() {
+        int status = -1;
+        return ::waitpid(std::exchange(pid_, -1), &status, 0) > 0 && status == 0;
     }
 
 private:

@@ -1,6 +1,7 @@
 // What the whole system holds for its clients, counted from outside: what is left when all of them are gone is a leak.
 #pragma once
 
+#include "tests/integration/bus_user.hpp"
 #include "tests/integration/leaks.hpp"
 #include "tests/integration/raw_client.hpp"
 #include "tests/integration/soc_control.hpp"
@@ -44,7 +45,8 @@ public:
         all.contexts = soc.value("contexts_used", -1);
         all.lost_contexts = soc.value("contexts_abandoned", -1);
         all.pds = static_cast<std::int64_t>(status_of_pds(system_, "cdsp").size());
-        all.broker_fds = fds(system_.fastrpcd()) - waiting_hosts();
+        // Hosts that wait for a session come and go, and cost fastrpcd an fd each.
+        all.broker_fds = fds(system_.fastrpcd()) - stats()["hosts-ready"];
         return all;
     }
     /// Requests that wait for a place on a DSP.
@@ -57,6 +59,22 @@ public:
             while (::sd_bus_message_skip(reply, "(sustu)") > 0) ++count;
         ::sd_bus_message_unref(reply);
         return count;
+    }
+    /// What fastrpcd has charged and counted, by the names of GetStats.
+    [[nodiscard]] std::map<std::string, std::uint64_t> stats() const {
+        sd_bus_message* reply = nullptr;
+        std::map<std::string, std::uint64_t> all;
+        if (::sd_bus_call_method(bus_.get(), "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "GetStats",
+                                 nullptr, &reply, "") >= 0)
+            all = read_numbers(reply);
+        ::sd_bus_message_unref(reply);
+        return all;
+    }
+    /// The host of a session or PD, by its object; 0 when there is none.
+    [[nodiscard]] pid_t host_of(const std::string& path, const char* interface) const {
+        std::uint32_t pid = 0;
+        ::sd_bus_get_property_trivial(bus_.get(), "org.fastrpc1", path.c_str(), interface, "Pid", nullptr, 'u', &pid);
+        return static_cast<pid_t>(pid);
     }
     /// Waits until it is `wanted` again; what it is at last.
     [[nodiscard]] Holdings settled(const Holdings& wanted) const {
@@ -78,31 +96,11 @@ public:
     }
 
 private:
-    /// Hosts that wait for a session come and go, and cost fastrpcd an fd each.
-    [[nodiscard]] std::size_t waiting_hosts() const {
-        sd_bus_message* reply = nullptr;
-        std::uint64_t number = 0;
-        if (::sd_bus_call_method(bus_.get(), "org.fastrpc1", "/org/fastrpc1", "org.fastrpc1.Manager", "GetStats",
-                                 nullptr, &reply, "") >= 0 &&
-            ::sd_bus_message_enter_container(reply, 'a', "{sv}") > 0) {
-            const char* key = nullptr;
-            while (::sd_bus_message_enter_container(reply, 'e', "sv") > 0) {
-                ::sd_bus_message_read(reply, "s", &key);
-                if (std::string_view(key) == "hosts-ready")
-                    ::sd_bus_message_read(reply, "v", "t", &number);
-                else
-                    ::sd_bus_message_skip(reply, "v");
-                ::sd_bus_message_exit_container(reply);
-            }
-        }
-        ::sd_bus_message_unref(reply);
-        return number;
-    }
     [[nodiscard]] std::int64_t property(const char* name) const {
         std::uint32_t value = 0;
         const int got = ::sd_bus_get_property_trivial(bus_.get(), "org.fastrpc1", "/org/fastrpc1/domain/cdsp",
                                                       "org.fastrpc1.Domain", name, nullptr, 'u', &value);
-        return got < 0 ? got : value;
+        return got < 0 ? got : std::int64_t{value};
     }
     const stack::Stack& system_;
     Bus bus_;

@@ -16,12 +16,6 @@ namespace {
 constexpr int very_long_ms = 30'000;
 constexpr unsigned echo_method = 2, sleep_method = 6;
 
-/// Waits until there is something to read, or the other end is closed.
-bool readable(int socket) {
-    pollfd wanted{socket, POLLIN, 0};
-    return ::poll(&wanted, 1, very_long_ms) == 1;
-}
-
 [[noreturn]] void unable(std::string_view what, const std::string& answer) {
     throw std::runtime_error(fmt::format("{}: {}", what, answer));
 }
@@ -175,6 +169,11 @@ bool RawClient::say(int socket, const Datagram& what, int flags) {
     return send_with_fds(socket, what.bytes(), what.fds, flags) >= 0;
 }
 
+bool RawClient::readable(int fd) {
+    pollfd wanted{fd, POLLIN, 0};
+    return ::poll(&wanted, 1, very_long_ms) == 1;
+}
+
 std::string RawClient::ask(int socket, const Datagram& what) {
     if (!say(socket, what)) return errno == EPIPE || errno == ECONNRESET ? "ends" : fmt::format("unsent {}", errno);
     return hear(socket);
@@ -191,6 +190,11 @@ std::string RawClient::hear(int socket) {
     std::byte more{};
     if (!readable(socket) || ::recv(socket, &more, 1, 0) > 0) return "goes on after the end: " + why;
     return "ends: " + why;
+}
+
+std::string RawClient::take(Frame frame) {
+    answer_ = std::move(frame);
+    return tell(answer_);
 }
 
 std::string RawClient::tell(const Frame& frame) const {

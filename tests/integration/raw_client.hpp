@@ -117,8 +117,12 @@ public:
     std::string ask(int socket, const Datagram& what);
     /// The next thing that comes, told as above.
     std::string hear(int socket);
+    /// An answer that came another way, told likewise.
+    std::string take(Frame frame);
     /// Says it and does not listen; whether it went.
     static bool say(int socket, const Datagram& what, int flags = MSG_NOSIGNAL);
+    /// Waits very long until there is something to read, or the other end is closed.
+    static bool readable(int fd);
     /// The answer that ask() and hear() told last.
     [[nodiscard]] const Frame& answer() const { return answer_; }
     /// Its fds, which are else kept until the next.
@@ -142,7 +146,7 @@ public:
     std::vector<UniqueFd> buffers;
 
 private:
-    std::string tell(const Frame& frame) const;
+    [[nodiscard]] std::string tell(const Frame& frame) const;
     const stack::Stack& system_;
     std::string user_;
     UniqueFd session_, lane_;

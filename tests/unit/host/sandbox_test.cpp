@@ -58,6 +58,8 @@ TEST(Sandbox, no_program_no_device_no_tracing_no_process) {
                                         return forbidden(::execve("/bin/true", arguments, arguments));
                                     },
                                     [] { return forbidden(::open("/dev/null", O_RDWR)); },
+                                    [] { return forbidden(::setpriority(PRIO_PROCESS, 1, 19)); },
+                                    [] { return forbidden(::setpriority(PRIO_USER, 0, 19)); },
                                     [] { return forbidden(::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR)); },
                                     [] { return forbidden(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr)); },
                                     [] { return forbidden(::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); },
@@ -119,6 +121,7 @@ TEST(Sandbox, serving_goes_on) {
                                   std::array<std::byte, 64> storage;
                                   return receive_frame(pair->second.get(), storage, 0).has_value();
                               },
+                              [] { return ::setpriority(PRIO_PROCESS, 0, 19) == 0; },
                               [] { return UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)).get() >= 0; },
                               [] {
                                   const UniqueFd memory(::memfd_create("m", MFD_CLOEXEC));

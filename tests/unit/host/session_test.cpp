@@ -4,7 +4,11 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace fastrpc;
@@ -282,6 +286,38 @@ TEST_F(Session, lanes_are_bounded_by_the_grant_and_a_closed_one_makes_room) {
     b.close();
     Peer d = open_lane();
     EXPECT_NE(d.open_module("file:///libtest_skel.so?x"), 0U);
+}
+
+TEST_F(Session, more_lanes_than_half_of_the_cpus_leave_them_to_others_first) {
+    cpu_set_t all, one;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    CPU_SET(::sched_getcpu(), &one);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0); // the host's threads inherit it
+    start_ready();
+    const auto new_lane = [&] {
+        Peer lane = open_lane();
+        EXPECT_NE(lane.open_module("file:///libtest_skel.so?x"), 0U); // its thread runs by now
+        return lane;
+    };
+    const auto yielding = [] {
+        int found = 0;
+        for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+            std::string name;
+            std::ifstream(thread.path() / "comm") >> name;
+            const auto id = static_cast<id_t>(std::stoul(thread.path().filename()));
+            found += name == "lane" && ::getpriority(PRIO_PROCESS, id) == 19 ? 1 : 0;
+        }
+        return found;
+    };
+    Peer a = new_lane();
+    EXPECT_EQ(yielding(), 0);
+    const Peer b = new_lane(), c = new_lane();
+    EXPECT_EQ(yielding(), 2);
+    a.close();
+    const Peer d = new_lane();
+    EXPECT_EQ(yielding(), 2) << "the place of the first was free";
+    ::sched_setaffinity(0, sizeof all, &all);
 }
 
 TEST_F(Session, buffers_are_bounded_by_the_grant) {

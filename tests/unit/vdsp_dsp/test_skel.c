@@ -8,7 +8,7 @@
  *   5 fail            0x05010100  in i32, the result of the call -> out filled with 0x5a
  *   6 sleep_us        0x06010000  in u32 microseconds
  *   7 wait            0x07010000  in u32, in shared memory: returns when somebody else makes it other than 0, or
- *                                 0x8000040C after 20 s
+ *                                 0x8000040C after a minute
  *   8 instance        0x08000100  out u64, the handle that open gave, different at each open
  *   9 handles         0x09000111  in handle, out handle -> out i32 fd, u32 offset, u32 length of each, as they came
  *  10 call_out        0x0A020100  in u32 method, in name of an interface with its NUL -> out bytes: calls that method
@@ -68,7 +68,7 @@ static int sleep_us(fastrpc_skel_arg* args) {
 static int wait_for_word(fastrpc_skel_arg* args) {
     if (args[0].buffer.size < sizeof(uint32_t)) return FASTRPC_SKEL_EBADPARM;
     const volatile uint32_t* word = args[0].buffer.data;
-    for (int i = 0; i < 20000; ++i) {
+    for (int i = 0; i < 60000; ++i) {
         if (*word != 0) return 0;
         usleep(1000);
     }
