@@ -109,7 +109,7 @@ TEST(Survival, a_second_fastrpcd_ends_with_one_line_and_disturbs_nobody) {
 TEST(Survival, without_a_policy_file_it_warns_once_and_denies_everything) {
     PrivateSystem system({.policy = ""});
     EXPECT_EQ(std::ranges::count(system.log(), '\n'), 1) << system.log();
-    EXPECT_NE(system.log().find("warning: no policy file"), std::string::npos) << system.log();
+    EXPECT_NE(system.log().find("warning: policy: no policy file"), std::string::npos) << system.log();
     Client root = system.client();
     EXPECT_EQ(root.open("cdsp", "unsigned").wait().error, "org.fastrpc1.Error.AccessDenied");
 }

@@ -35,10 +35,11 @@ void confined() {
     const int fd = device();
     const int buffer = allocate(4096);
     const int other = memfd_create("not a dma-buf", MFD_CLOEXEC);
-    allow_only({SYS_sendmsg,      SYS_recvmsg,       SYS_sendto, SYS_recvfrom,     SYS_getpeername,    SYS_socketpair,
-                SYS_statx,        SYS_newfstatat,    SYS_mmap,   SYS_munmap,       SYS_mprotect,       SYS_ioctl,
-                SYS_close,        SYS_fcntl,         SYS_futex,  SYS_write,        SYS_read,           SYS_gettid,
-                SYS_memfd_create, SYS_clock_gettime, SYS_brk,    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_setsockopt});
+    allow_only({SYS_sendmsg,       SYS_recvmsg,  SYS_sendto,       SYS_recvfrom,       SYS_getpeername,
+                SYS_socketpair,    SYS_statx,    SYS_fstat,        SYS_newfstatat,     SYS_mmap,
+                SYS_munmap,        SYS_mprotect, SYS_ioctl,        SYS_close,          SYS_fcntl,
+                SYS_futex,         SYS_write,    SYS_read,         SYS_gettid,         SYS_memfd_create,
+                SYS_clock_gettime, SYS_brk,      SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_setsockopt});
     CHECK(echoes(fd, 100) && echoes(fd, 1 << 20));
     auto* bytes = static_cast<std::uint8_t*>(map(buffer, 4096));
     CHECK(invoke(fd, increment, 0, 1, {arg(bytes + 8, 8, buffer)}) == 0 && bytes[8] == 1);
