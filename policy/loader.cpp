@@ -54,6 +54,7 @@ public:
         name_place = name.place;
         rule.file = file();
         rule.line = name.place.line;
+        rule.column = name.place.column;
         if (Status ok = read_effect(*value.find("effect"), rule); !ok) return ok;
         for (const JsonMember& member : value.members)
             if (Status ok = read_member(member, rule); !ok) return ok;
@@ -363,6 +364,7 @@ Result<Policy> Policy::load(std::span<const std::string> directories, std::vecto
         policy::mix(compiled->revision, file.text);
     }
     compiled->finish();
+    policy::warn_of_overlaps(compiled->rules, warnings);
     return Policy(std::move(compiled));
 }
 

@@ -4,6 +4,7 @@
 // grant is made by Rule::grant alone, from the members of that one rule.
 #pragma once
 
+#include "policy/index.hpp"
 #include "policy/policy.hpp"
 
 #include <array>
@@ -71,7 +72,8 @@ inline constexpr int most_priority = 1000;
 struct Rule {
     std::string name;
     std::string file;
-    std::uint32_t line = 0;
+    std::uint32_t line = 0; ///< of its name, as the column
+    std::uint32_t column = 0;
     int priority = 0;
     Effect effect = Effect::deny;
     Who who;
@@ -84,17 +86,17 @@ struct Rule {
     [[nodiscard]] Grant grant(PdKind kind) const;
 };
 
-/// The rules in the order of evaluation, and for each object those that name it.
+/// The rules in the order of evaluation, and for each object who is matched by which.
 struct Compiled {
     std::vector<Rule> rules;
-    std::array<std::array<std::vector<std::uint32_t>, 8>, 8> by_object; ///< [domain][kind] -> indices into rules
+    std::array<std::array<Index, 8>, 8> by_object; ///< [domain][kind]
     std::vector<std::string> directories;
     std::uint64_t revision = 0;
 
     /// Sorts and indexes `rules`, which stand in file order.
     void finish();
     /// The rule that decides, or none.
-    [[nodiscard]] const Rule* match(const Subject& subject, const Object& object) const;
+    [[nodiscard]] const Rule* match(const Subject& subject, const Object& object) const noexcept;
 };
 
 /// Bits of `kind` itself: an unsigned PD is created with UNSIGNED_MODULE whatever a rule says.
@@ -102,6 +104,9 @@ std::uint32_t attributes_of(PdKind kind) noexcept;
 constexpr bool is_unsigned(PdKind kind) noexcept {
     return kind == PdKind::unsigned_user || kind == PdKind::system_unsigned;
 }
+
+/// One line for each two rules, in evaluation order, whose decision hangs on the names of their files.
+void warn_of_overlaps(const std::vector<Rule>& rules, std::vector<std::string>& warnings);
 
 /// Fills in reason and fix of `decision`; `rule` is the one that decided, or none.
 void explain(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule,

@@ -149,6 +149,17 @@ TEST_F(Explain, the_advised_rule_allows_this_request_and_no_other) {
     EXPECT_GT(advised, 100);
 }
 
+TEST_F(Explain, the_advised_file_masks_none_that_is_there) {
+    const std::string taken = file_of({rule("other", R"("users": [8])", R"("cdsp")", R"("signed")", "allow")});
+    write("60-uid-7-cdsp-signed.json", taken);
+    add_directory("b");
+    const Decision decision = load()->decide({7, {}, ""}, cdsp_signed);
+    const Policy after = follow(decision.fix);
+    EXPECT_EQ(after.rules(), 2U) << decision.fix;
+    EXPECT_TRUE(after.allows({7, {}, ""}, cdsp_signed));
+    EXPECT_TRUE(after.allows({8, {}, ""}, cdsp_signed));
+}
+
 TEST_F(Explain, nothing_is_above_the_highest_priority_so_the_rule_itself_is_to_be_changed) {
     const Policy policy =
         good(file_of({rule("no", R"("any": true)", R"("cdsp")", R"("signed")", "deny", R"("priority": 1000)")}));

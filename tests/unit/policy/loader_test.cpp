@@ -220,6 +220,44 @@ TEST_F(Loader, an_allow_that_can_never_allow_is_a_warning) {
     EXPECT_TRUE(warnings_.empty());
 }
 
+TEST_F(Loader, rules_of_two_files_whose_order_decides_are_a_warning_that_names_both) {
+    const std::string first =
+        write("10-a.json", file_of({rule("fast", R"("groups": [50])", R"("cdsp", "adsp")", R"("signed")", "allow")}));
+    const auto warning_of = [&](const std::string& second) {
+        write("20-b.json", file_of({second}));
+        EXPECT_TRUE(load());
+        return warnings_.empty() ? "" : warnings_[0];
+    };
+    EXPECT_EQ(warning_of(rule("no-bob", R"("users": [1001])", R"("cdsp")", R"("signed", "root")", "deny")),
+              directories_[0] + "/20-b.json:2:2: rule \"no-bob\" denies some of what rule \"fast\" (" + first +
+                  ":2) allows, at the same priority; \"fast\" comes first, as its file does: give the one that is to "
+                  "decide a higher \"priority\"");
+    EXPECT_EQ(warnings_.size(), 1U);
+    const std::string bob = R"("users": [1001])", cdsp = R"("cdsp")", all_signed = R"("signed")";
+    EXPECT_EQ(warning_of(rule("no-bob", bob, cdsp, all_signed, "deny", R"("priority": 1)")), "");
+    EXPECT_EQ(warning_of(rule("bob", bob, cdsp, all_signed, "allow")), "");
+    EXPECT_EQ(warning_of(rule("no-bob", bob, R"("sdsp")", all_signed, "deny")), "");
+    EXPECT_EQ(warning_of(rule("no-bob", bob, cdsp, R"("root")", "deny")), "");
+    // In one file the order is there to be seen.
+    std::filesystem::remove(first);
+    write("20-b.json", file_of({rule("fast", R"("groups": [50])", cdsp, all_signed, "allow"),
+                                rule("no-bob", bob, cdsp, all_signed, "deny")}));
+    EXPECT_TRUE(load());
+    EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(Loader, very_many_such_rules_do_not_fill_the_log) {
+    std::vector<std::string> denials;
+    for (int i = 0; i < 50; ++i)
+        denials.push_back(rule(std::string("no").append(std::to_string(i)), "\"users\": [" + std::to_string(i) + "]",
+                               R"("cdsp")", R"("signed")", "deny"));
+    write("10-a.json", file_of({rule("all", R"("any": true)", R"("cdsp")", R"("signed")", "allow")}));
+    write("20-b.json", file_of(denials));
+    EXPECT_TRUE(load());
+    ASSERT_EQ(warnings_.size(), 21U);
+    EXPECT_EQ(warnings_.back(), "and 30 more pairs of such rules of equal priority");
+}
+
 TEST_F(Loader, the_revision_is_that_of_the_content) {
     const Policy a = good(with("r", "r"));
     const Policy same = good(with("r", "r"));
