@@ -353,11 +353,16 @@ namespace fastrpc {
 Result<Policy> Policy::load(std::span<const std::string> directories, std::vector<std::string>& warnings) {
     const Result<std::vector<settings::DropIn>> files = policy::read_drop_ins(directories);
     if (!files) return std::unexpected(files.error());
+    return compile(*files, directories, warnings);
+}
+
+Result<Policy> Policy::compile(std::span<const settings::DropIn> files, std::span<const std::string> directories,
+                               std::vector<std::string>& warnings) {
     auto compiled = std::make_shared<policy::Compiled>();
     compiled->directories.assign(directories.begin(), directories.end());
     compiled->revision = 0xCBF29CE484222325U;
     std::map<std::string, std::string> names;
-    for (const settings::DropIn& file : *files) {
+    for (const settings::DropIn& file : files) {
         if (const Status ok = policy::read_file(file, compiled->rules, names, warnings); !ok)
             return std::unexpected(ok.error());
         policy::mix(compiled->revision, file.path);

@@ -21,6 +21,10 @@
 
 namespace fastrpc {
 
+namespace settings {
+struct DropIn; // drop_ins.hpp
+}
+
 namespace policy {
 struct Compiled; // rule.hpp
 struct Rule;
@@ -63,6 +67,11 @@ public:
     /// files of which one allows what the other denies.
     /// Asks the user database (NSS) for names, so it may take its time; decide() never does.
     static Result<Policy> load(std::span<const std::string> directories, std::vector<std::string>& warnings);
+
+    /// The same of files that were read already, which stand in the order of their names. `directories` are for advice
+    /// on where to put a rule.
+    static Result<Policy> compile(std::span<const settings::DropIn> files, std::span<const std::string> directories,
+                                  std::vector<std::string>& warnings);
 
     /// Whether decide() would allow it, and no more: a search in sorted numbers, without allocation.
     [[nodiscard]] bool allows(const Subject& subject, const Object& object) const noexcept;
