@@ -56,28 +56,33 @@ std::string match_reason(const Rule& rule, const Subject& subject) {
     return text;
 }
 
-// An allowing rule that misses the request by one condition, as a phrase; empty for every other rule.
-std::string near_miss(const Rule& rule, const Subject& subject, const Object& object) {
-    if (rule.effect != Effect::allow) return {};
+// Whether an allowing rule misses the request by one condition.
+bool is_near(const Rule& rule, const Subject& subject, const Object& object) {
+    if (rule.effect != Effect::allow) return false;
     const bool domain = rule.domains.has(object.domain);
     const bool kind = rule.kinds.has(object.kind);
-    if (!domain && !kind) return {};
-    const bool who = rule.who.matches(subject);
-    if (static_cast<int>(who) + static_cast<int>(domain) + static_cast<int>(kind) != 2) return {};
-    if (!who) return fmt::format("{} allows it, but only to {}", quoted(rule), audience(rule));
-    if (!domain) return fmt::format("{} allows it, but only on {}", quoted(rule), list(rule.domains, all_domains));
-    return fmt::format("{} allows it, but only for kind {}", quoted(rule), list(rule.kinds, all_pd_kinds));
+    if (!domain && !kind) return false;
+    return rule.who.matches(subject) != (domain && kind);
 }
 
+// What such a rule allows instead.
+std::string near_miss(const Rule& rule, const Object& object) {
+    if (!rule.domains.has(object.domain))
+        return fmt::format("{} allows it, but only on {}", quoted(rule), list(rule.domains, all_domains));
+    if (!rule.kinds.has(object.kind))
+        return fmt::format("{} allows it, but only for kind {}", quoted(rule), list(rule.kinds, all_pd_kinds));
+    return fmt::format("{} allows it, but only to {}", quoted(rule), audience(rule));
+}
+
+// Stops at the first that it does not tell: a refusal must not cost more the more rules there are.
 std::string near_misses(const Compiled& policy, const Subject& subject, const Object& object) {
     std::string text;
     std::size_t count = 0;
     for (const Rule& rule : policy.rules) {
-        const std::string phrase = near_miss(rule, subject, object);
-        if (phrase.empty() || ++count > most_near) continue;
-        text += (count == 1 ? "; nearest: " : ", ") + phrase;
+        if (!is_near(rule, subject, object)) continue;
+        if (++count > most_near) return text + ", and others";
+        text += (count == 1 ? "; nearest: " : ", ") + near_miss(rule, object);
     }
-    if (count > most_near) text += fmt::format(", and {} more", count - most_near);
     return text;
 }
 
@@ -100,11 +105,9 @@ const GroupName* helpful_group(const Compiled& policy, const Subject& subject, c
 // A file with one rule for exactly this request; `above` is the rule that denies it now, or none.
 std::string new_rule(const Compiled& policy, const Subject& subject, const Object& object, const Rule* above) {
     const std::string base = fmt::format("uid-{}-{}-{}", subject.uid, to_string(object.domain), to_string(object.kind));
-    // Neither the name of a rule nor that of its file, which would then be masked, may be there already.
-    const auto taken = [&](const std::string& name) {
-        return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
-            return rule.name == name || rule.file.ends_with(fmt::format("/60-{}.json", name));
-        });
+    // Neither the name of a rule nor that of a file, which would then be masked, may be there already.
+    const auto taken = [&](const std::string& wanted) {
+        return policy.has_rule(wanted) || policy.files.contains(fmt::format("60-{}.json", wanted));
     };
     std::string name = base;
     for (int n = 2; taken(name); ++n) name = fmt::format("{}-{}", base, n);

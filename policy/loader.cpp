@@ -365,6 +365,7 @@ Result<Policy> Policy::compile(std::span<const settings::DropIn> files, std::spa
     for (const settings::DropIn& file : files) {
         if (const Status ok = policy::read_file(file, compiled->rules, names, warnings); !ok)
             return std::unexpected(ok.error());
+        compiled->files.insert(file.path.substr(file.path.rfind('/') + 1));
         policy::mix(compiled->revision, file.path);
         policy::mix(compiled->revision, file.text);
     }

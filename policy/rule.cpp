@@ -1,6 +1,7 @@
 #include "policy/rule.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace fastrpc::policy {
 
@@ -48,6 +49,9 @@ Grant Rule::grant(PdKind kind) const {
 
 void Compiled::finish() {
     std::ranges::stable_sort(rules, std::ranges::greater{}, &Rule::priority);
+    by_name.resize(rules.size());
+    std::iota(by_name.begin(), by_name.end(), 0U);
+    std::ranges::sort(by_name, {}, [&](std::uint32_t index) -> std::string_view { return rules[index].name; });
     std::vector<std::uint32_t> chosen;
     for (const Domain domain : all_domains)
         for (const PdKind kind : all_pd_kinds) {
@@ -56,6 +60,11 @@ void Compiled::finish() {
                 if (rules[i].domains.has(domain) && rules[i].kinds.has(kind)) chosen.push_back(i);
             by_object[static_cast<std::size_t>(domain)][static_cast<std::size_t>(kind)].compile(rules, chosen);
         }
+}
+
+bool Compiled::has_rule(std::string_view name) const noexcept {
+    return std::ranges::binary_search(by_name, name, {},
+                                      [&](std::uint32_t index) -> std::string_view { return rules[index].name; });
 }
 
 const Rule* Compiled::match(const Subject& subject, const Object& object) const noexcept {

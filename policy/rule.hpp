@@ -9,6 +9,7 @@
 
 #include <array>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace fastrpc::policy {
@@ -90,11 +91,14 @@ struct Rule {
 struct Compiled {
     std::vector<Rule> rules;
     std::array<std::array<Index, 8>, 8> by_object; ///< [domain][kind]
+    std::vector<std::uint32_t> by_name;            ///< indices of the rules in the order of their names
     std::vector<std::string> directories;
+    std::set<std::string, std::less<>> files; ///< without their directories
     std::uint64_t revision = 0;
 
     /// Sorts and indexes `rules`, which stand in file order.
     void finish();
+    [[nodiscard]] bool has_rule(std::string_view name) const noexcept;
     /// The rule that decides, or none.
     [[nodiscard]] const Rule* match(const Subject& subject, const Object& object) const noexcept;
 };
