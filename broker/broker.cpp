@@ -1,18 +1,23 @@
 #include "broker/broker.hpp"
 
 #include "base/log.hpp"
+#include "broker/bus_names.hpp"
 #include "broker/bus_reply.hpp"
 
 namespace fastrpc::broker {
 
-Broker::Broker(sd_event* loop, sd_bus* bus, Policy policy, const BrokerOptions& options) :
+Broker::Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy, const BrokerOptions& options) :
     bus_(bus), policy_(std::move(policy)), identities_(bus, [this](const std::string& name) { manager_.forget(name); }),
     objects_(bus, identities_), registry_(quotas_, objects_), hosts_(loop, options.session_socket, options.ready_hosts),
-    manager_({loop, bus, policy_, identities_, quotas_, registry_, hosts_}) {}
+    manager_({loop, bus, *policy_, identities_, quotas_, registry_, hosts_}) {}
 
 Result<std::unique_ptr<Broker>> Broker::start(sd_event* loop, sd_bus* bus, Policy policy, UniqueFd control,
                                               BrokerOptions options) {
-    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(policy), options));
+    auto keeper = PolicyKeeper::start(loop, std::move(options.policy_directories), std::move(policy), [bus] {
+        ::sd_bus_emit_properties_changed(bus, names::root, names::manager, "PolicyRevision", "PolicyProblem", nullptr);
+    });
+    if (!keeper) return std::unexpected(keeper.error());
+    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(*keeper), options));
     if (Status published = broker->publish(); !published) return std::unexpected(published.error());
     broker->devices_ = std::make_unique<Devices>(loop, std::move(options.roots), broker->registry_);
     auto listener = ControlListener::start(loop, std::move(control), std::move(options.host_uids),

@@ -6,6 +6,7 @@
 #include "broker/identities.hpp"
 #include "broker/manager.hpp"
 #include "broker/objects.hpp"
+#include "broker/policy_keeper.hpp"
 #include "broker/ready_hosts.hpp"
 #include "broker/registry.hpp"
 
@@ -13,10 +14,12 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace fastrpc::broker {
 
 struct BrokerOptions {
+    std::vector<std::string> policy_directories; ///< for reloads
     std::string session_socket;
     std::size_t ready_hosts = 1;       ///< kept waiting for sessions
     std::set<std::uint32_t> host_uids; ///< users that hosts run as
@@ -28,18 +31,20 @@ public:
     /// Publishes everything; `control` listens. The loop, the bus and this object end in the opposite order.
     static Result<std::unique_ptr<Broker>> start(sd_event* loop, sd_bus* bus, Policy policy, UniqueFd control,
                                                  BrokerOptions options);
+    /// Without an answer to anybody; the log says how it went.
+    void reload_policy() { policy_->reload({}); }
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
 
 private:
-    Broker(sd_event* loop, sd_bus* bus, Policy policy, const BrokerOptions& options);
+    Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy, const BrokerOptions& options);
     Status publish();
     /// The gate that every call passes first: a call whose sender is not known yet waits here, without blocking
     /// anything, and is then dispatched as if it came just now. So handlers never wait for an identity.
     int gate(sd_bus_message* call);
 
     sd_bus* bus_;
-    Policy policy_;
+    std::unique_ptr<PolicyKeeper> policy_;
     Quotas quotas_;
     Identities identities_;
     BusObjects objects_;

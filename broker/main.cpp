@@ -4,7 +4,7 @@
 //            [--ready-hosts N] [--device-root DIR]
 //
 // Everything that may wait (bus name, policy, user names) is done before the event loop starts; on it nothing blocks.
-// Exit code 0 after SIGTERM or SIGINT, 1 with one line that says why.
+// SIGHUP reads the policy anew. Exit code 0 after SIGTERM or SIGINT, 1 with one line that says why.
 #include "base/log.hpp"
 #include "broker/broker.hpp"
 #include "broker/bus_names.hpp"
@@ -14,7 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <optional>
 #include <pwd.h>
 #include <sys/resource.h>
@@ -89,17 +89,6 @@ Result<Bus> connect_bus() {
     return bus;
 }
 
-Result<Policy> load_policy(const std::vector<std::string>& directories) {
-    std::vector<std::string> warnings;
-    auto policy = Policy::load(directories, warnings);
-    if (!policy) return policy;
-    for (const std::string& warning : warnings) log::warning("policy: " + warning);
-    if (policy->rules() == 0)
-        log::warning(
-            fmt::format("no policy file was found in {}: every request is denied", fmt::join(directories, ", ")));
-    return policy;
-}
-
 struct ControlSocket {
     UniqueFd fd;
     std::string path; ///< to remove at the end, when this program made it
@@ -134,6 +123,7 @@ Status run(const Options& options) {
     const std::unique_ptr<sd_event, LoopUnref> loop(raw);
     sigset_t ending;
     ::sigemptyset(&ending);
+    ::sigaddset(&ending, SIGHUP); // reloads the policy, once there is one
     for (const int number : {SIGTERM, SIGINT}) {
         ::sigaddset(&ending, number);
         ::sigprocmask(SIG_BLOCK, &ending, nullptr);
@@ -147,12 +137,23 @@ Status run(const Options& options) {
     if (!uids) return std::unexpected(uids.error());
     auto policy = load_policy(options.policy_directories);
     if (!policy) return std::unexpected(policy.error());
+    for (const std::string& warning : policy->warnings) log::warning("policy: " + warning);
     auto control = control_socket(options);
     if (!control) return std::unexpected(control.error());
 
-    auto broker = Broker::start(loop.get(), bus->get(), std::move(*policy), std::move(control->fd),
-                                {options.session_socket, options.ready_hosts, std::move(*uids), {options.device_root}});
+    auto broker = Broker::start(loop.get(), bus->get(), std::move(policy->policy), std::move(control->fd),
+                                {options.policy_directories,
+                                 options.session_socket,
+                                 options.ready_hosts,
+                                 std::move(*uids),
+                                 {options.device_root}});
     if (!broker) return std::unexpected(broker.error());
+    const auto on_hangup = [](sd_event_source*, const signalfd_siginfo*, void* it) noexcept {
+        static_cast<Broker*>(it)->reload_policy();
+        return 0;
+    };
+    if (const int added = ::sd_event_add_signal(loop.get(), nullptr, SIGHUP, on_hangup, broker->get()); added < 0)
+        return fail_errno("watching for SIGHUP", -added);
     ::sd_bus_set_exit_on_disconnect(bus->get(), 1);
     if (const int attached = ::sd_bus_attach_event(bus->get(), loop.get(), SD_EVENT_PRIORITY_NORMAL); attached < 0)
         return fail_errno("attaching the bus to the event loop", -attached);

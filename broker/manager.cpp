@@ -32,7 +32,7 @@ Dictionary& add(Dictionary& to, const Limits& limits) {
 
 int append_granted(sd_bus_message* reply, const Grant& grant) {
     Dictionary granted(reply);
-    granted.add("rule", grant.rule).add("file", grant.file).add("line", grant.line);
+    granted.add("rule", grant.rule).add("file", grant.file).add("line", grant.line).add("revision", grant.revision);
     // What the session's threads have, beside the most that could be asked for.
     granted.add("thread-priority", grant.thread_priority).add("thread-stack", grant.thread_stack);
     return add(granted, grant.limits).close();
@@ -62,11 +62,14 @@ const sd_bus_vtable Manager::table[] = {
     SD_BUS_METHOD_WITH_ARGS("ExplainAccess", SD_BUS_ARGS("s", domain, "s", pd, "a{sv}", subject),
                             SD_BUS_RESULT("b", allowed, "s", rule, "s", reason, "a{sv}", details),
                             handle<&Manager::explain_access>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ReloadPolicy", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", revision, "as", warnings),
+                            handle<&Manager::reload_policy>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetStats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", stats),
                             handle<&Manager::get_stats>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("Version", "u", (get<Manager, [](const Manager&) { return std::uint32_t{1}; }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("DaemonVersion", "s", (get<Manager, [](const Manager&) { return std::string_view(FASTRPCD_VERSION); }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("PolicyRevision", "t", (get<Manager, &Manager::policy_revision>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("PolicyRevision", "t", (get<Manager, &Manager::policy_revision>), 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("PolicyProblem", "s", (get<Manager, &Manager::policy_problem>), 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("State", "s", (get<Manager, [](const Manager&) { return std::string_view("running"); }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Features", "as", (get<Manager, [](const Manager&) {
         return option_names(); }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -96,7 +99,7 @@ int Manager::open_session(sd_bus_message* call, const Subject& caller) {
     auto request = read_open_request(call);
     if (!request) return reply_error(call, request.error());
     const Domain domain = request->domain;
-    const Decision decision = parts_.policy.decide(caller, {domain, request->kind});
+    const Decision decision = parts_.policy.policy().decide(caller, {domain, request->kind});
     if (!decision.allowed)
         return refuse(call, caller, domain, "AccessDenied", {ErrorKind::denied, 0, denial(*request, decision)});
     if (const Status counted = openings_.count(caller.uid, decision.grant.limits); !counted) {
@@ -178,7 +181,7 @@ int Manager::explain_access(sd_bus_message* call, const Subject& caller) {
     if (!kind) return reply_error(call, kind.error());
     const auto subject = read_subject(call, caller);
     if (!subject) return reply_error(call, subject.error());
-    Decision decision = parts_.policy.decide(*subject, {*domain, *kind});
+    Decision decision = parts_.policy.policy().decide(*subject, {*domain, *kind});
     if (decision.allowed && is_static(*kind))
         decision.reason += "; but a static PD belongs to the system and is never opened as a session";
     return reply_with(call, [&](sd_bus_message* reply) {
@@ -191,6 +194,27 @@ int Manager::explain_access(sd_bus_message* call, const Subject& caller) {
         if (decision.allowed) add(details, decision.grant.limits);
         return details.close();
     });
+}
+
+int Manager::reload_policy(sd_bus_message* call, const Subject& caller) {
+    if (caller.uid != 0)
+        return reply_error(call, {ErrorKind::denied, EACCES,
+                                  fmt::format("only root may reload the policy; you are {}: try again as root",
+                                              user_name(caller.uid))});
+    if (parts_.policy.waiting() >= max_reloads)
+        return reply_error(call, {ErrorKind::busy, EBUSY,
+                                  fmt::format("{} reloads wait already; their answers come first", max_reloads)});
+    parts_.policy.reload([this, held = MessageRef(call)](const Result<std::vector<std::string>>& warnings) {
+        if (!warnings) {
+            reply_error(held.get(), "PolicyInvalid", warnings.error().text);
+            return;
+        }
+        reply_with(held.get(), [&](sd_bus_message* reply) {
+            const int head = append(reply, policy_revision());
+            return head < 0 ? head : append(reply, *warnings);
+        });
+    });
+    return 1;
 }
 
 int Manager::get_stats(sd_bus_message* call, const Subject&) {

@@ -8,9 +8,9 @@
 #include "broker/identities.hpp"
 #include "broker/open_request.hpp"
 #include "broker/openings.hpp"
+#include "broker/policy_keeper.hpp"
 #include "broker/registry.hpp"
 #include "broker/slow_replies.hpp"
-#include "policy/policy.hpp"
 
 #include <memory>
 #include <string>
@@ -22,7 +22,7 @@ public:
     struct Parts {
         sd_event* loop = nullptr;
         sd_bus* bus = nullptr;
-        const Policy& policy;
+        PolicyKeeper& policy;
         const Identities& identities;
         Quotas& quotas;
         Registry& registry;
@@ -40,7 +40,8 @@ public:
         slow_.forget(name);
         openings_.forget(name);
     }
-    [[nodiscard]] std::uint64_t policy_revision() const noexcept { return parts_.policy.revision(); }
+    [[nodiscard]] std::uint64_t policy_revision() const noexcept { return parts_.policy.policy().revision(); }
+    [[nodiscard]] std::string_view policy_problem() const noexcept { return parts_.policy.problem(); }
 
 private:
     template<int (Manager::*Handler)(sd_bus_message*, const Subject&)>
@@ -50,6 +51,7 @@ private:
     int list_sessions(sd_bus_message* call, const Subject& caller);
     int list_queue(sd_bus_message* call, const Subject& caller);
     int explain_access(sd_bus_message* call, const Subject& caller);
+    int reload_policy(sd_bus_message* call, const Subject& caller);
     int get_stats(sd_bus_message* call, const Subject& caller);
 
     void on_started(const MessageRef& call, Result<StartedHost> host);
@@ -58,6 +60,7 @@ private:
     void note_refusal(const Subject& caller, Domain domain, const Error& error);
 
     static constexpr std::uint32_t logged_per_minute = 120;
+    static constexpr std::size_t max_reloads = 64; ///< that wait for their answers
     static const sd_bus_vtable table[];
     Parts parts_;
     SlowReplies slow_;

@@ -58,6 +58,7 @@ const sd_bus_vtable session_table[] = {
     SD_BUS_PROPERTY("OpenedUSec", "t", of<[](const Session& s) { return s.about.opened_us; }>, 0, fixed),
     SD_BUS_PROPERTY("Pid", "u", of<[](const Session& s) { return s.about.pid; }>, 0, fixed),
     SD_BUS_PROPERTY("Rule", "s", of<[](const Session& s) { return s.about.grant.rule; }>, 0, fixed),
+    SD_BUS_PROPERTY("PolicyRevision", "t", of<[](const Session& s) { return s.about.grant.revision; }>, 0, fixed),
     SD_BUS_PROPERTY("Limits", "a{st}", get_limits, 0, fixed),
     SD_BUS_METHOD_WITH_ARGS("Close", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, close_session, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetUsage", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", usage), get_usage, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -9,6 +9,7 @@
 //   fastrpcctl pd start|stop|restart DOMAIN PD [--timeout S]       root: and waits until it is so
 //   fastrpcctl files [--missing] [--domain D] [--follow] [--json]  what DSPs opened, or asked for in vain (files.hpp)
 //   fastrpcctl monitor [--count N] [--json]                        what happens, one line per event (monitor.hpp)
+//   fastrpcctl policy reload [--json]                              root: reads the policy anew
 //   fastrpcctl policy explain DOMAIN PD [--uid USER]... [--json]   may somebody have this PD, and why
 //
 // Exit codes: 0 as asked, or allowed; 1 fastrpcd is not running, or denied (with several users: one of them); 2
@@ -193,6 +194,8 @@ int main(int argc, char** argv) {
                     "\"fastrpcctl: listening\" on standard error says from when on none is missed.");
     auto* policy = app.add_subcommand("policy", "the policy that decides");
     policy->require_subcommand(1);
+    auto* reload = with_json(policy->add_subcommand("reload", "reads the policy's files anew"));
+    reload->footer("Only root may. When a file is broken the policy before stays in force, and this fails.");
     auto* explain = with_json(policy->add_subcommand("explain", "whether somebody may have a PD, and why"));
     std::string domain;
     std::string pd;
@@ -207,6 +210,7 @@ int main(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? done : failed;
     }
+    if (*reload) return run_query(reload_policy, reload_text, as_json, false);
     if (*list) return run_query(query_list, list_text, as_json, false);
     if (*status) return run_query(query_status, status_text, as_json, true);
     if (*domain_list) return run_query(query_domains, domains_text, as_json, false);

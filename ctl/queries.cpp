@@ -156,7 +156,8 @@ Result<json> query_status(BusClient& client) {
     json status{{"running", true}};
     for (const auto& [key, property] :
          {std::pair("version", "DaemonVersion"), std::pair("state", "State"),
-          std::pair("policy-revision", "PolicyRevision"), std::pair("features", "Features")}) {
+          std::pair("policy-revision", "PolicyRevision"), std::pair("policy-problem", "PolicyProblem"),
+          std::pair("features", "Features")}) {
         auto value = client.property(root, prefix + "Manager", property);
         if (!value) return value;
         status[key] = std::move(*value);
@@ -165,6 +166,14 @@ Result<json> query_status(BusClient& client) {
     if (!objects) return objects;
     status["domains"] = domains_of(*objects);
     return status;
+}
+
+Result<json> reload_policy(BusClient& client) {
+    const auto answer = client.call(root, prefix + "Manager", "ReloadPolicy");
+    if (!answer) return answer;
+    if (answer->size() != 2)
+        return fail(ErrorKind::protocol, "fastrpcd answers in a way that fastrpcctl does not understand");
+    return json{{"policy-revision", answer->at(0)}, {"warnings", answer->at(1)}};
 }
 
 Result<json> query_explain(BusClient& client, const std::string& domain, const std::string& pd,

@@ -15,7 +15,8 @@
 //          answer, else
 //          {"calls", "failed-calls", "bytes", "reverse-calls", "files-served", "bytes-served", "files-missing",
 //           "last-missing", "lanes", "buffers", "mapped-bytes", "p50-us", "p99-us", "in-flight"}
-// status   {"running": true, "version", "state", "policy-revision", "features": [], "domains": [as above]}
+// status   {"running": true, "version", "state", "policy-revision", "policy-problem", "features": [], "domains": [as
+// above]}
 //          or {"running": false, "error"}
 // domain list      {"domains": [as above]}
 // domain status    a domain as above, and "capabilities": {name: number} (those that a host could read), "pds": [as
@@ -30,6 +31,8 @@ namespace fastrpc::ctl {
 
 Result<json> query_list(BusClient& client);
 Result<json> query_status(BusClient& client);
+/// {"policy-revision", "warnings": []}; root only.
+Result<json> reload_policy(BusClient& client);
 Result<json> query_domains(BusClient& client);
 /// ErrorKind::not_found names the domains that there are.
 Result<json> query_domain(BusClient& client, const std::string& name);

@@ -84,11 +84,19 @@ std::string list_text(const json& list) {
 std::string status_text(const json& status) {
     std::string text = fmt::format("fastrpcd {} is {}, policy revision {:016x}\n", word(status["version"]),
                                    word(status["state"]), status["policy-revision"].get<std::uint64_t>());
+    if (const std::string problem = status.value("policy-problem", ""); !problem.empty())
+        text += "the last reload of the policy came to nothing: " + printable(problem) + "\n";
     for (const json& domain : status["domains"])
         text += fmt::format("{}: {}, generation {}, sessions {}\n", word(domain["name"]), word(domain["state"]),
                             word(domain["generation"]), word(domain["sessions-used"]));
     if (status["domains"].empty()) text += "no DSP was found, and no host has reported\n";
     return text;
+}
+
+std::string reload_text(const json& answer) {
+    std::string text;
+    for (const json& warning : answer["warnings"]) text += "warning: " + word(warning) + "\n";
+    return text + fmt::format("policy revision {:016x} is in force\n", answer["policy-revision"].get<std::uint64_t>());
 }
 
 std::string pds_text(const json& answer) {

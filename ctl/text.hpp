@@ -9,6 +9,7 @@ namespace fastrpc::ctl {
 
 std::string list_text(const nlohmann::json& list);
 std::string status_text(const nlohmann::json& status);
+std::string reload_text(const nlohmann::json& answer);
 std::string domains_text(const nlohmann::json& answer);
 std::string domain_text(const nlohmann::json& domain);
 std::string pds_text(const nlohmann::json& answer);

@@ -90,11 +90,11 @@ void each(auto& walk, T&... members) {
 }
 
 void members(auto& walk, Is<Grant> auto& m) {
-    each(walk, m.rule, m.file, m.line, m.attributes, m.limits.sessions_per_uid, m.limits.lanes, m.limits.mapped_bytes,
-         m.limits.buffers, m.limits.deadline_ms, m.limits.lanes_per_uid, m.limits.mapped_bytes_per_uid,
-         m.limits.fds_per_uid, m.limits.queued_per_uid, m.limits.opens_per_minute, m.limits.queue_ms,
-         m.limits.reclaim_idle_ms, m.limits.best_priority, m.limits.stack_bytes, m.thread_priority, m.thread_stack,
-         m.trusted);
+    each(walk, m.rule, m.file, m.line, m.revision, m.attributes, m.limits.sessions_per_uid, m.limits.lanes,
+         m.limits.mapped_bytes, m.limits.buffers, m.limits.deadline_ms, m.limits.lanes_per_uid,
+         m.limits.mapped_bytes_per_uid, m.limits.fds_per_uid, m.limits.queued_per_uid, m.limits.opens_per_minute,
+         m.limits.queue_ms, m.limits.reclaim_idle_ms, m.limits.best_priority, m.limits.stack_bytes, m.thread_priority,
+         m.thread_stack, m.trusted);
 }
 void members(auto& walk, Is<StartMessage> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.owner_uid, m.label, m.opened_us);

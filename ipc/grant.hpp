@@ -46,6 +46,7 @@ struct Grant {
     std::string rule;             ///< name of the rule that allowed it
     std::string file;             ///< where the rule stands
     std::uint32_t line = 0;       ///< 1-based
+    std::uint64_t revision = 0;   ///< of the policy that it was a rule of
     std::uint32_t attributes = 0; ///< process attributes of the PD (attribute:: in domain.hpp)
     Limits limits;
     // Of the DSP threads that serve the session's lanes (USERSPACE 8.1); 0 = the firmware's own choice.

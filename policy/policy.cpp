@@ -35,6 +35,7 @@ Decision Policy::decide(const Subject& subject, const Object& object) const {
         if (rule->effect == policy::Effect::allow) {
             decision.allowed = true;
             decision.grant = rule->grant(object.kind);
+            decision.grant.revision = compiled_->revision;
         }
     }
     policy::explain(*compiled_, subject, object, rule, decision);

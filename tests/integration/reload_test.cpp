@@ -1,0 +1,105 @@
+// The policy is reloaded again and again while clients of eight users open sessions: each session is granted by one
+// whole policy, the one whose revision it names, and never by half of each.
+//
+// FASTRPC_RELOADS says how often; without it 1,000 times.
+#include "tests/integration/admission.hpp"
+#include "tests/integration/bus_user.hpp"
+
+#include <atomic>
+#include <fstream>
+#include <mutex>
+#include <sys/stat.h>
+
+using namespace fastrpc;
+using namespace fastrpc::test;
+
+namespace {
+
+const std::vector<std::string> users{"sys", "sync", "man", "lp", "mail", "news", "uucp", "nobody"};
+constexpr unsigned variants = 2;
+
+/// Half of the users have their rule in one file, half in another; how many lanes they get tells the variant.
+void write_policy(const std::filesystem::path& directory, unsigned variant) {
+    for (unsigned half = 0; half < 2; ++half) {
+        const auto first = users.begin() + half * 4;
+        const json rule{
+            {"name", "half-" + std::to_string(half) + "-of-" + std::to_string(variant)},
+            {"subject", {{"users", std::vector<std::string>(first, first + 4)}}},
+            {"domains", {"cdsp"}},
+            {"kinds", {"unsigned"}},
+            {"effect", "allow"},
+            {"limits",
+             {{"lanes", 1 + variant}, {"sessions_per_uid", 8}, {"opens_per_minute", 1000000}, {"queue_ms", 60000}}}};
+        const auto draft = directory / "draft";
+        std::ofstream(draft) << json{{"rules", {rule}}}.dump(1);
+        ::chmod(draft.c_str(), 0644);
+        std::filesystem::rename(draft, directory / (std::to_string(half) + ".json"));
+    }
+}
+
+unsigned reloads() {
+    const char* given = std::getenv("FASTRPC_RELOADS");
+    return given == nullptr ? 1000 : static_cast<unsigned>(std::atoi(given));
+}
+
+TEST(PolicyReload, grants_every_session_by_one_whole_policy) {
+    const Scratch initial;
+    write_policy(initial.directory("policy.d"), 0);
+    const auto system = start_system({.policy = initial.path("policy.d")});
+    const auto directory = system->directory() / "policy.d";
+    BusUser root(*system, 0);
+    // What each variant's revision is.
+    std::map<std::uint64_t, unsigned> lanes_of;
+    for (unsigned variant = 0; variant < variants; ++variant) {
+        write_policy(directory, variant);
+        ASSERT_EQ(root.call("/org/fastrpc1", "org.fastrpc1.Manager", "ReloadPolicy"), "ok");
+        const auto answer = BusUser(*system, uid_of("mail")).open(60000);
+        ASSERT_TRUE(answer.session) << answer.error << answer.text;
+        lanes_of[answer.granted.at("revision")] = 1 + variant;
+    }
+    ASSERT_EQ(lanes_of.size(), variants);
+
+    std::atomic<bool> stop = false;
+    std::atomic<unsigned> opened = 0;
+    std::mutex mutex;
+    std::vector<std::string> problems;
+    std::map<std::uint64_t, unsigned> seen;
+    std::vector<uid_t> uids; // the user database is for one thread
+    for (const std::string& user : users) uids.push_back(uid_of(user));
+    std::vector<std::thread> clients;
+    for (const uid_t uid : uids)
+        clients.emplace_back([&, uid] {
+            BusUser user(*system, uid);
+            while (!stop) {
+                const auto answer = user.open(60000);
+                const std::lock_guard lock(mutex);
+                if (!answer.session) {
+                    problems.push_back(answer.error + ": " + answer.text);
+                    continue;
+                }
+                ++opened;
+                const auto revision = answer.granted.at("revision");
+                ++seen[revision];
+                const auto known = lanes_of.find(revision);
+                if (known == lanes_of.end())
+                    problems.push_back("a revision that there never was");
+                else if (known->second != answer.granted.at("lanes"))
+                    problems.push_back("lanes of another revision");
+            }
+        });
+    const unsigned times = reloads();
+    for (unsigned i = 0; i < times; ++i) {
+        write_policy(directory, i % variants);
+        ASSERT_EQ(root.call("/org/fastrpc1", "org.fastrpc1.Manager", "ReloadPolicy"), "ok") << i;
+        // Else few of them would meet an open, which takes longer.
+        std::this_thread::sleep_for(std::chrono::milliseconds(i % 4));
+    }
+    stop = true;
+    for (std::thread& client : clients) client.join();
+    EXPECT_TRUE(problems.empty()) << problems.size() << ", the first: " << problems.front();
+    EXPECT_EQ(seen.size(), variants) << "some sessions of each";
+    std::printf("%u reloads, %u sessions\n", times, opened.load());
+    EXPECT_TRUE(stack::eventually([&] { return charges(*system) == 0; })) << ctl_list(*system).dump(1);
+}
+
+} // namespace
