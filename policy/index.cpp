@@ -48,7 +48,8 @@ void Index::add_row(std::span<const Span> spans) {
         cuts.push_back(std::uint64_t{span.last} + 1);
     }
     std::ranges::sort(cuts);
-    cuts.erase(std::ranges::unique(cuts).begin(), cuts.end());
+    const auto [twice, end] = std::ranges::unique(cuts);
+    cuts.erase(twice, end);
     // The spans that the cut stands in, the first rule on top; those that ended are dropped when they come up.
     const auto later = [](const Span* a, const Span* b) { return a->rule > b->rule; };
     std::priority_queue<const Span*, std::vector<const Span*>, decltype(later)> open(later);
