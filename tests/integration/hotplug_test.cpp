@@ -27,7 +27,7 @@ void set_dsp(const stack::Stack& system, const std::string& domain, bool up) {
 /// What must not grow.
 struct Held {
     explicit Held(const stack::Stack& system) :
-        soc_fds(fds(system.vdsp())), soc_threads(thread_count(system.vdsp())), broker_fds(fds(system.fastrpcd())),
+        soc_fds(fds(system.vdsp())), soc_threads(thread_count(system.vdsp())), broker_fds(test::broker_fds(system)),
         slots(status(system).value("slots_used", 0)), contexts(status(system).value("contexts_used", 0)),
         windows(status(system).value("windows", 0)) {}
     [[nodiscard]] bool within(const Held& most) const {

@@ -1,5 +1,7 @@
-// What a process holds, to see whether it grows.
+// What a process, or fastrpcd, holds, to see whether it grows.
 #pragma once
+
+#include "tests/integration/system.hpp"
 
 #include <cstddef>
 #include <filesystem>
@@ -21,6 +23,11 @@ inline std::size_t fds(pid_t pid) {
         if (!closed_meanwhile && what != "anon_inode:[timerfd]") ++count;
     }
     return count;
+}
+/// Of fastrpcd, without those to hosts that wait for a session, which come and go.
+inline std::size_t broker_fds(const stack::Stack& system) {
+    const std::size_t all = fds(system.fastrpcd());
+    return all - ctl_list(system)["totals"].value("hosts-ready", std::size_t{0});
 }
 inline std::size_t thread_count(pid_t pid) {
     return entries("/proc/" + std::to_string(pid) + "/task");

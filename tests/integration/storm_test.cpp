@@ -55,7 +55,7 @@ TEST(Storm, every_caller_hears_of_every_restart_in_time_and_nothing_is_left) {
         if (round == 1) { // everybody has been through it once: from here on nothing may grow
             fds_first = fds(system->vdsp());
             threads_first = thread_count(system->vdsp());
-            broker_fds_first = fds(system->fastrpcd());
+            broker_fds_first = broker_fds(*system);
         }
         if (round == 0) first_generation = status(*system).value("generation", std::uint64_t{0});
         if (round == count) break;
@@ -84,7 +84,7 @@ TEST(Storm, every_caller_hears_of_every_restart_in_time_and_nothing_is_left) {
     EXPECT_TRUE(stack::eventually([&] { return fds(system->vdsp()) <= fds_first; }))
         << fds(system->vdsp()) << " fds of the SoC, " << fds_first << " before";
     EXPECT_TRUE(stack::eventually([&] { return thread_count(system->vdsp()) <= threads_first; }));
-    EXPECT_TRUE(stack::eventually([&] { return fds(system->fastrpcd()) <= broker_fds_first; }));
+    EXPECT_TRUE(stack::eventually([&] { return broker_fds(*system) <= broker_fds_first; }));
     for (StormClient& client : storm) EXPECT_EQ(client.finish().value("mixed", -1), 0);
     EXPECT_TRUE(stack::eventually([&] { return user_pds(*system).empty(); })) << soc(*system);
     EXPECT_EQ(status(*system).value("contexts_abandoned", -1), 0);

@@ -1,19 +1,10 @@
 // What is left when somebody dies: of a killed client nothing, of a killed fastrpcd everything.
-#include "tests/integration/system.hpp"
+#include "tests/integration/leaks.hpp"
 
 #include <thread>
 
 using namespace fastrpc;
 using namespace fastrpc::test;
-
-namespace {
-
-std::size_t open_fds(pid_t pid) {
-    const std::filesystem::path directory = "/proc/" + std::to_string(pid) + "/fd";
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory), {}));
-}
-
-} // namespace
 
 TEST(Survival, a_killed_client_leaves_no_host_no_slot_and_no_context) {
     const auto system = start_system();
@@ -21,7 +12,7 @@ TEST(Survival, a_killed_client_leaves_no_host_no_slot_and_no_context) {
     const int parked = system->has_cdsp_root() ? 2 : 0;
     ASSERT_TRUE(stack::eventually([&] { return soc(*system).value("contexts_used", -1) == parked; })) << soc(*system);
     const json before = soc(*system);
-    const std::size_t fds_before = open_fds(system->fastrpcd());
+    const std::size_t fds_before = broker_fds(*system);
     pid_t host = 0;
     {
         Caller caller(*system, {"--threads", "4"});
@@ -41,7 +32,7 @@ TEST(Survival, a_killed_client_leaves_no_host_no_slot_and_no_context) {
     const json after = soc(*system);
     EXPECT_EQ(after.value("contexts_used", -1), parked) << after;
     EXPECT_EQ(after.value("contexts_abandoned", -1), 0) << after;
-    EXPECT_TRUE(stack::eventually([&] { return open_fds(system->fastrpcd()) == fds_before; }));
+    EXPECT_TRUE(stack::eventually([&] { return broker_fds(*system) == fds_before; }));
 }
 
 TEST(Survival, a_killed_fastrpcd_fails_no_call_and_lists_the_session_again) {

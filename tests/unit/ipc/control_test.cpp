@@ -15,6 +15,7 @@ namespace {
 const Grant grant{"unsigned-for-all",
                   "/usr/lib/fastrpcd/policy.d/50-default.json",
                   12,
+                  0xFEDC'BA98'7654'3210,
                   0x18,
                   Limits{4, 16, 1ULL << 33, 256, 60000, 48, 1ULL << 34, 1024, 6, 300, 30000, 20000, 192, 1 << 16},
                   200,

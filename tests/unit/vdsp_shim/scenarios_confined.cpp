@@ -36,7 +36,7 @@ void confined() {
     const int buffer = allocate(4096);
     const int other = memfd_create("not a dma-buf", MFD_CLOEXEC);
     allow_only({SYS_sendmsg,      SYS_recvmsg,       SYS_sendto, SYS_recvfrom,     SYS_getpeername,    SYS_socketpair,
-                SYS_fstat,        SYS_newfstatat,    SYS_mmap,   SYS_munmap,       SYS_mprotect,       SYS_ioctl,
+                SYS_statx,        SYS_newfstatat,    SYS_mmap,   SYS_munmap,       SYS_mprotect,       SYS_ioctl,
                 SYS_close,        SYS_fcntl,         SYS_futex,  SYS_write,        SYS_read,           SYS_gettid,
                 SYS_memfd_create, SYS_clock_gettime, SYS_brk,    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_setsockopt});
     CHECK(echoes(fd, 100) && echoes(fd, 1 << 20));
@@ -59,7 +59,7 @@ void warm() {
     const std::vector<Arg> inlined{arg(in, 100), arg(out, 100)};
     const std::vector<Arg> shared{arg(bytes, 4096, buffer)};
     CHECK(invoke(fd, echo, 1, 1, inlined) == 0 && invoke(fd, increment, 0, 1, shared) == 0);
-    allow_only({SYS_sendmsg, SYS_recvmsg, SYS_fstat, SYS_newfstatat, SYS_write});
+    allow_only({SYS_sendmsg, SYS_recvmsg, SYS_statx, SYS_newfstatat, SYS_write});
     for (int i = 0; i < 10; ++i) CHECK(invoke(fd, echo, 1, 1, inlined) == 0 && std::strcmp(out, "warm") == 0);
     CHECK(invoke(fd, increment, 0, 1, shared) == 0 && bytes[4095] == 2);
 }
