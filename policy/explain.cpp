@@ -56,51 +56,61 @@ std::string match_reason(const Rule& rule, const Subject& subject) {
     return text;
 }
 
-// An allowing rule that misses the request by one condition, as a phrase; empty for every other rule.
-std::string near_miss(const Rule& rule, const Subject& subject, const Object& object) {
-    if (rule.effect != Effect::allow) return {};
-    const bool who = rule.who.matches(subject);
+// Whether an allowing rule misses the request by one condition.
+bool is_near(const Rule& rule, const Subject& subject, const Object& object) {
+    if (rule.effect != Effect::allow) return false;
     const bool domain = rule.domains.has(object.domain);
     const bool kind = rule.kinds.has(object.kind);
-    if (static_cast<int>(who) + static_cast<int>(domain) + static_cast<int>(kind) != 2) return {};
-    if (!who) return fmt::format("{} allows it, but only to {}", quoted(rule), audience(rule));
-    if (!domain) return fmt::format("{} allows it, but only on {}", quoted(rule), list(rule.domains, all_domains));
-    return fmt::format("{} allows it, but only for kind {}", quoted(rule), list(rule.kinds, all_pd_kinds));
+    if (!domain && !kind) return false;
+    return rule.who.matches(subject) != (domain && kind);
 }
 
+// What such a rule allows instead.
+std::string near_miss(const Rule& rule, const Object& object) {
+    if (!rule.domains.has(object.domain))
+        return fmt::format("{} allows it, but only on {}", quoted(rule), list(rule.domains, all_domains));
+    if (!rule.kinds.has(object.kind))
+        return fmt::format("{} allows it, but only for kind {}", quoted(rule), list(rule.kinds, all_pd_kinds));
+    return fmt::format("{} allows it, but only to {}", quoted(rule), audience(rule));
+}
+
+// Stops at the first that it does not tell: a refusal must not cost more the more rules there are.
 std::string near_misses(const Compiled& policy, const Subject& subject, const Object& object) {
     std::string text;
     std::size_t count = 0;
     for (const Rule& rule : policy.rules) {
-        const std::string phrase = near_miss(rule, subject, object);
-        if (phrase.empty() || ++count > most_near) continue;
-        text += (count == 1 ? "; nearest: " : ", ") + phrase;
+        if (!is_near(rule, subject, object)) continue;
+        if (++count > most_near) return text + ", and others";
+        text += (count == 1 ? "; nearest: " : ", ") + near_miss(rule, object);
     }
-    if (count > most_near) text += fmt::format(", and {} more", count - most_near);
     return text;
 }
 
-// A group that the subject could join to be allowed, or none.
-const GroupName* helpful_group(const Compiled& policy, const Subject& subject, const Object& object) {
-    for (const Rule& rule : policy.rules) {
-        if (rule.effect != Effect::allow || !rule.domains.has(object.domain) || !rule.kinds.has(object.kind)) continue;
-        for (const GroupName& group : rule.who.groups) {
-            if (!group.gid) continue;
-            Subject joined = subject;
-            joined.gids.push_back(*group.gid);
-            const Rule* decides = policy.match(joined, object);
-            if (decides != nullptr && decides->effect == Effect::allow) return &group;
-        }
+// A group that the subject could join to be allowed, or none; `rule` is the one that decides now, or none. In one more
+// group, the first of the rules that match now and of those of that group decides.
+const GroupName* helpful_group(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule) {
+    const Index& index =
+        policy.by_object[static_cast<std::size_t>(object.domain)][static_cast<std::size_t>(object.kind)];
+    auto best = static_cast<std::uint32_t>(rule != nullptr ? rule - policy.rules.data() : std::ssize(policy.rules));
+    const GroupName* helpful = nullptr;
+    for (const Index::Group& group : index.groups()) {
+        const std::optional<std::uint32_t> first = index.match(group, subject.uid);
+        if (!first || *first >= best || policy.rules[*first].effect != Effect::allow) continue;
+        best = *first;
+        helpful = &*std::ranges::find(policy.rules[best].who.groups, std::optional(group.gid), &GroupName::gid);
     }
-    return nullptr;
+    return helpful;
 }
 
 // A file with one rule for exactly this request; `above` is the rule that denies it now, or none.
 std::string new_rule(const Compiled& policy, const Subject& subject, const Object& object, const Rule* above) {
     const std::string base = fmt::format("uid-{}-{}-{}", subject.uid, to_string(object.domain), to_string(object.kind));
+    // Neither the name of a rule nor that of a file, which would then be masked, may be there already.
+    const auto taken = [&](const std::string& wanted) {
+        return policy.has_rule(wanted) || policy.files.contains(fmt::format("60-{}.json", wanted));
+    };
     std::string name = base;
-    for (int n = 2; std::ranges::find(policy.rules, name, &Rule::name) != policy.rules.end(); ++n)
-        name = fmt::format("{}-{}", base, n);
+    for (int n = 2; taken(name); ++n) name = fmt::format("{}-{}", base, n);
     const std::string priority =
         above != nullptr && above->priority >= 0 ? fmt::format(R"("priority": {}, )", above->priority + 1) : "";
     const std::string directory = policy.directories.empty() ? "/etc/fastrpcd/policy.d" : policy.directories.back();
@@ -111,7 +121,7 @@ std::string new_rule(const Compiled& policy, const Subject& subject, const Objec
 }
 
 std::string fix(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule) {
-    if (const GroupName* group = helpful_group(policy, subject, object))
+    if (const GroupName* group = helpful_group(policy, subject, object, rule))
         return fmt::format("add the user to group {} and log in again: usermod -aG {} \"$(id -nu {})\"", group->text,
                            group->text, subject.uid);
     if (rule != nullptr && rule->priority == most_priority)

@@ -5,6 +5,7 @@
 #include "policy/words.hpp"
 #include "settings/checks.hpp"
 #include "settings/drop_ins.hpp"
+#include "settings/quote.hpp"
 #include "settings/suggest.hpp"
 
 #include <algorithm>
@@ -16,9 +17,26 @@ namespace fastrpc::policy {
 namespace {
 
 using settings::DropIn, settings::fail_at, settings::JsonMember, settings::JsonType, settings::JsonValue;
-using settings::parse_located, settings::Place, settings::read_drop_ins, settings::suggest;
+using settings::parse_located, settings::Place, settings::quote, settings::read_drop_ins, settings::suggest;
 
 constexpr std::int64_t most_id = 0xFFFFFFFE; // 0xFFFFFFFF means "no id" to the kernel
+
+// What a rule cannot do without, in the order in which it is missed.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> needed_keys{
+    {{"name", R"("my-app")"},
+     {"effect", R"("allow")"},
+     {"subject", R"({"groups": ["fastrpc"]})"},
+     {"domains", R"(["unsigned-capable"])"},
+     {"kinds", R"(["unsigned"])"}}};
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+// No more digits than an id has.
+bool is_number(std::string_view text) {
+    return !text.empty() && text.size() <= 10 && std::ranges::all_of(text, is_digit);
+}
 
 // Reads one file's rules; each member function reads one kind of value into its place in a Rule.
 class RuleReader : public settings::Checks {
@@ -27,13 +45,16 @@ public:
 
     Status read_rule(const JsonValue& value, Rule& rule, Place& name_place) {
         if (Status ok = object(value, "a rule", rule_keys); !ok) return ok;
-        for (const std::string_view key : {"name", "effect", "subject", "domains", "kinds"})
-            if (value.find(key) == nullptr) return at(value.place, fmt::format("the rule has no \"{}\"", key));
+        for (const auto& [key, example] : needed_keys)
+            if (value.find(key) == nullptr)
+                return at(value.place,
+                          fmt::format(R"(the rule has no "{}"; add it, as in "{}": {})", key, key, example));
         const JsonMember& name = *value.find("name");
         if (Status ok = read_name(name, rule); !ok) return ok;
         name_place = name.place;
         rule.file = file();
         rule.line = name.place.line;
+        rule.column = name.place.column;
         if (Status ok = read_effect(*value.find("effect"), rule); !ok) return ok;
         for (const JsonMember& member : value.members)
             if (Status ok = read_member(member, rule); !ok) return ok;
@@ -73,7 +94,8 @@ private:
         if (effect == "ask")
             return at(member.value.place, "the effect \"ask\" is not offered yet; use \"allow\" or \"deny\"");
         if (std::ranges::find(effects, effect) == effects.end())
-            return at(member.value.place, fmt::format("there is no effect \"{}\"{}", effect, suggest(effect, effects)));
+            return at(member.value.place,
+                      fmt::format("there is no effect {}{}", quote(effect), suggest(effect, effects)));
         rule.effect = effect == "allow" ? Effect::allow : Effect::deny;
         if (rule.effect == Effect::allow) rule.limits = default_limits;
         return {};
@@ -122,7 +144,7 @@ private:
         } else if (item.type != JsonType::string) {
             return at(item.place,
                       fmt::format("a user is a name, a uid or a range \"2000-2999\", not {}", to_string(item.type)));
-        } else if (!text.empty() && text[0] >= '0' && text[0] <= '9') {
+        } else if (!text.empty() && is_digit(text[0])) {
             Result<UidRange> range = uid_range(item);
             if (!range) return std::unexpected(range.error());
             rule.who.uids.push_back(*range);
@@ -144,7 +166,7 @@ private:
         }
         if (item.type != JsonType::string)
             return at(item.place, fmt::format("a group is a name or a gid, not {}", to_string(item.type)));
-        if (!item.string.empty() && item.string[0] >= '0' && item.string[0] <= '9')
+        if (is_number(item.string))
             return at(item.place, fmt::format("write a gid as a number, without quotes: {}", item.string));
         Result<std::optional<std::uint32_t>> gid = account(item, gid_of, "group", rule);
         if (!gid) return std::unexpected(gid.error());
@@ -158,11 +180,13 @@ private:
                                                  std::string_view what, const Rule& rule) {
         // A name goes into explanations and commands, so it must be one.
         const bool good = !item.string.empty() && item.string.size() <= 256 && item.string[0] != '-' &&
-                          std::ranges::all_of(item.string, [](char c) {
+                          !is_digit(item.string[0]) && std::ranges::all_of(item.string, [](char c) {
                               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                                      c == '-' || c == '_' || c == '.' || c == '$' || c == '@';
                           });
-        if (!good) return at(item.place, fmt::format("this is not the name of a {}", what));
+        if (!good)
+            return at(item.place,
+                      fmt::format("{} is not the name of a {}; everybody is \"any\": true", quote(item.string), what));
         Result<std::optional<std::uint32_t>> id = look_up(item.string);
         if (!id) return at(item.place, id.error().text);
         if (!*id)
@@ -176,14 +200,13 @@ private:
         UidRange range;
         const char* const end = text.data() + text.size();
         const auto first = std::from_chars(text.data(), end, range.first);
-        if (first.ec == std::errc{} && first.ptr == end)
-            return at(item.place, fmt::format("write a uid as a number, without quotes: {}", text));
+        if (is_number(text)) return at(item.place, fmt::format("write a uid as a number, without quotes: {}", text));
         if (first.ec == std::errc{} && *first.ptr == '-') {
             const auto last = std::from_chars(first.ptr + 1, end, range.last);
             if (last.ec == std::errc{} && last.ptr == end && range.first <= range.last && range.last <= most_id)
                 return range;
         }
-        return at(item.place, fmt::format("\"{}\" is not a range of uids such as \"2000-2999\"", text));
+        return at(item.place, fmt::format("{} is not a range of uids such as \"2000-2999\"", quote(text)));
     }
 
     // Each word of the array to `take`, which says whether it knows it.
@@ -194,10 +217,10 @@ private:
         for (auto item = items.begin(); item != items.end(); ++item) {
             if (item->type != JsonType::string) return mismatch(*item, what, JsonType::string);
             if (std::any_of(items.begin(), item, [&](const JsonValue& other) { return other.string == item->string; }))
-                return at(item->place, fmt::format("\"{}\" is here twice", item->string));
+                return at(item->place, fmt::format("{} is here twice; leave one out", quote(item->string)));
             if (!take(item->string))
-                return at(item->place, fmt::format("there is no {} \"{}\"{}", what.substr(what.find(' ') + 1),
-                                                   item->string, suggest(item->string, known)));
+                return at(item->place, fmt::format("there is no {} {}{}", what.substr(what.find(' ') + 1),
+                                                   quote(item->string), suggest(item->string, known)));
         }
         return {};
     }
@@ -226,7 +249,8 @@ private:
     }
 
     Status read_limits(const JsonMember& member, Rule& rule) const {
-        if (rule.effect != Effect::allow) return at(member.place, "only a rule that allows has \"limits\"");
+        if (rule.effect != Effect::allow)
+            return at(member.place, "only a rule that allows has \"limits\"; leave it out");
         std::vector<std::string_view> known;
         for (const LimitName& limit : limit_names) known.push_back(limit.name);
         if (Status ok = object(member.value, "\"limits\"", known); !ok) return ok;
@@ -258,7 +282,8 @@ private:
     }
 
     Status read_attributes(const JsonMember& member, Rule& rule) const {
-        if (rule.effect != Effect::allow) return at(member.place, "only a rule that allows has \"attributes\"");
+        if (rule.effect != Effect::allow)
+            return at(member.place, "only a rule that allows has \"attributes\"; leave it out");
         if (Status ok = expect(member, JsonType::array); !ok) return ok;
         std::vector<std::string_view> known;
         for (const AttributeName& name : attribute_names) known.push_back(name.name);
@@ -270,7 +295,8 @@ private:
     }
 
     Status read_trusted(const JsonMember& member, Rule& rule) const {
-        if (rule.effect != Effect::allow) return at(member.place, "only a rule that allows has \"trusted\"");
+        if (rule.effect != Effect::allow)
+            return at(member.place, "only a rule that allows has \"trusted\"; leave it out");
         if (Status ok = expect(member, JsonType::boolean); !ok) return ok;
         rule.trusted = member.value.boolean;
         return {};
@@ -297,7 +323,8 @@ Status read_file(const DropIn& file, std::vector<Rule>& rules, std::map<std::str
     if (const JsonMember* schema = document->find("$schema"))
         if (Status ok = reader.expect(*schema, JsonType::string); !ok) return ok;
     const JsonMember* list = document->find("rules");
-    if (list == nullptr) return reader.at(document->place, "a policy file needs \"rules\"");
+    if (list == nullptr)
+        return reader.at(document->place, "a policy file needs \"rules\", an array, which may be empty");
     if (Status ok = reader.expect(*list, JsonType::array); !ok) return ok;
     for (const JsonValue& value : list->value.items) {
         Rule rule;
@@ -305,7 +332,8 @@ Status read_file(const DropIn& file, std::vector<Rule>& rules, std::map<std::str
         if (Status ok = reader.read_rule(value, rule, place); !ok) return ok;
         const auto [first, fresh] = names.emplace(rule.name, fmt::format("{}:{}", rule.file, rule.line));
         if (!fresh)
-            return reader.at(place, fmt::format("a rule \"{}\" exists already at {}", rule.name, first->second));
+            return reader.at(place, fmt::format("a rule \"{}\" exists already at {}; give one of them another name",
+                                                rule.name, first->second));
         rules.push_back(std::move(rule));
     }
     return {};
@@ -325,17 +353,24 @@ namespace fastrpc {
 Result<Policy> Policy::load(std::span<const std::string> directories, std::vector<std::string>& warnings) {
     const Result<std::vector<settings::DropIn>> files = policy::read_drop_ins(directories);
     if (!files) return std::unexpected(files.error());
+    return compile(*files, directories, warnings);
+}
+
+Result<Policy> Policy::compile(std::span<const settings::DropIn> files, std::span<const std::string> directories,
+                               std::vector<std::string>& warnings) {
     auto compiled = std::make_shared<policy::Compiled>();
     compiled->directories.assign(directories.begin(), directories.end());
     compiled->revision = 0xCBF29CE484222325U;
     std::map<std::string, std::string> names;
-    for (const settings::DropIn& file : *files) {
+    for (const settings::DropIn& file : files) {
         if (const Status ok = policy::read_file(file, compiled->rules, names, warnings); !ok)
             return std::unexpected(ok.error());
+        compiled->files.insert(file.path.substr(file.path.rfind('/') + 1));
         policy::mix(compiled->revision, file.path);
         policy::mix(compiled->revision, file.text);
     }
     compiled->finish();
+    policy::warn_of_overlaps(compiled->rules, warnings);
     return Policy(std::move(compiled));
 }
 

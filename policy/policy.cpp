@@ -8,6 +8,17 @@ namespace fastrpc {
 
 Policy::Policy() : compiled_(std::make_shared<const policy::Compiled>()) {}
 
+// The hardware has the last word: a rule cannot allow what the domain does not have (KERNEL 1.1).
+const policy::Rule* Policy::deciding_rule(const Subject& subject, const Object& object) const noexcept {
+    const bool possible = !policy::is_unsigned(object.kind) || has_unsigned(object.domain);
+    return possible ? compiled_->match(subject, object) : nullptr;
+}
+
+bool Policy::allows(const Subject& subject, const Object& object) const noexcept {
+    const policy::Rule* rule = deciding_rule(subject, object);
+    return rule != nullptr && rule->effect == policy::Effect::allow;
+}
+
 Decision Policy::decide(const Subject& subject, const Object& object) const {
     Decision decision;
     if (std::ranges::find(all_domains, object.domain) == all_domains.end() ||
@@ -16,9 +27,7 @@ Decision Policy::decide(const Subject& subject, const Object& object) const {
         decision.fix = "ask for a domain and a PD kind that are known by name";
         return decision;
     }
-    // The hardware has the last word: a rule cannot allow what the domain does not have (KERNEL 1.1).
-    const bool possible = !policy::is_unsigned(object.kind) || has_unsigned(object.domain);
-    const policy::Rule* rule = possible ? compiled_->match(subject, object) : nullptr;
+    const policy::Rule* rule = deciding_rule(subject, object);
     if (rule != nullptr) {
         decision.rule = rule->name;
         decision.file = rule->file;

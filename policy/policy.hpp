@@ -21,9 +21,14 @@
 
 namespace fastrpc {
 
+namespace settings {
+struct DropIn; // drop_ins.hpp
+}
+
 namespace policy {
 struct Compiled; // rule.hpp
-}
+struct Rule;
+} // namespace policy
 
 /// Who asks, as the bus says it; never what a client says of itself.
 struct Subject {
@@ -58,10 +63,18 @@ public:
     /// of equal priority stand in the order of the file names. A directory that does not exist is skipped.
     /// Anything wrong fails the whole load with ErrorKind::invalid (content) or ErrorKind::denied (owner or mode) and a
     /// text "file:line:column: what"; the caller then keeps the policy that it has. `warnings` gets one line for each
-    /// thing that is suspicious but safe, such as a user that does not exist.
+    /// thing that is suspicious but safe, such as a user that does not exist, or two rules of equal priority in two
+    /// files of which one allows what the other denies.
     /// Asks the user database (NSS) for names, so it may take its time; decide() never does.
     static Result<Policy> load(std::span<const std::string> directories, std::vector<std::string>& warnings);
 
+    /// The same of files that were read already, which stand in the order of their names. `directories` are for advice
+    /// on where to put a rule.
+    static Result<Policy> compile(std::span<const settings::DropIn> files, std::span<const std::string> directories,
+                                  std::vector<std::string>& warnings);
+
+    /// Whether decide() would allow it, and no more: a search in sorted numbers, without allocation.
+    [[nodiscard]] bool allows(const Subject& subject, const Object& object) const noexcept;
     [[nodiscard]] Decision decide(const Subject& subject, const Object& object) const;
 
     /// Fingerprint of the files read: equal content, equal revision. 0 for Policy().
@@ -70,6 +83,7 @@ public:
     [[nodiscard]] std::size_t rules() const noexcept;
 
 private:
+    [[nodiscard]] const policy::Rule* deciding_rule(const Subject& subject, const Object& object) const noexcept;
     explicit Policy(std::shared_ptr<const policy::Compiled> compiled) noexcept : compiled_(std::move(compiled)) {}
     std::shared_ptr<const policy::Compiled> compiled_;
 };

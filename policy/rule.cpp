@@ -1,6 +1,7 @@
 #include "policy/rule.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace fastrpc::policy {
 
@@ -48,21 +49,31 @@ Grant Rule::grant(PdKind kind) const {
 
 void Compiled::finish() {
     std::ranges::stable_sort(rules, std::ranges::greater{}, &Rule::priority);
-    for (std::uint32_t i = 0; i < rules.size(); ++i)
-        for (const Domain domain : all_domains)
-            for (const PdKind kind : all_pd_kinds)
-                if (rules[i].domains.has(domain) && rules[i].kinds.has(kind))
-                    by_object[static_cast<std::size_t>(domain)][static_cast<std::size_t>(kind)].push_back(i);
+    by_name.resize(rules.size());
+    std::iota(by_name.begin(), by_name.end(), 0U);
+    std::ranges::sort(by_name, {}, [&](std::uint32_t index) -> std::string_view { return rules[index].name; });
+    std::vector<std::uint32_t> chosen;
+    for (const Domain domain : all_domains)
+        for (const PdKind kind : all_pd_kinds) {
+            chosen.clear();
+            for (std::uint32_t i = 0; i < rules.size(); ++i)
+                if (rules[i].domains.has(domain) && rules[i].kinds.has(kind)) chosen.push_back(i);
+            by_object[static_cast<std::size_t>(domain)][static_cast<std::size_t>(kind)].compile(rules, chosen);
+        }
 }
 
-const Rule* Compiled::match(const Subject& subject, const Object& object) const {
+bool Compiled::has_rule(std::string_view name) const noexcept {
+    return std::ranges::binary_search(by_name, name, {},
+                                      [&](std::uint32_t index) -> std::string_view { return rules[index].name; });
+}
+
+const Rule* Compiled::match(const Subject& subject, const Object& object) const noexcept {
     // Values outside the enums are in no rule and in no table.
     const auto domain = static_cast<std::size_t>(object.domain);
     const auto kind = static_cast<std::size_t>(object.kind);
     if (domain >= by_object.size() || kind >= by_object[domain].size()) return nullptr;
-    for (const std::uint32_t index : by_object[domain][kind])
-        if (rules[index].who.matches(subject)) return &rules[index];
-    return nullptr;
+    const std::optional<std::uint32_t> rule = by_object[domain][kind].match(subject);
+    return rule ? &rules[*rule] : nullptr;
 }
 
 } // namespace fastrpc::policy

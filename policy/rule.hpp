@@ -4,10 +4,12 @@
 // grant is made by Rule::grant alone, from the members of that one rule.
 #pragma once
 
+#include "policy/index.hpp"
 #include "policy/policy.hpp"
 
 #include <array>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace fastrpc::policy {
@@ -71,7 +73,8 @@ inline constexpr int most_priority = 1000;
 struct Rule {
     std::string name;
     std::string file;
-    std::uint32_t line = 0;
+    std::uint32_t line = 0; ///< of its name, as the column
+    std::uint32_t column = 0;
     int priority = 0;
     Effect effect = Effect::deny;
     Who who;
@@ -84,17 +87,20 @@ struct Rule {
     [[nodiscard]] Grant grant(PdKind kind) const;
 };
 
-/// The rules in the order of evaluation, and for each object those that name it.
+/// The rules in the order of evaluation, and for each object who is matched by which.
 struct Compiled {
     std::vector<Rule> rules;
-    std::array<std::array<std::vector<std::uint32_t>, 8>, 8> by_object; ///< [domain][kind] -> indices into rules
+    std::array<std::array<Index, 8>, 8> by_object; ///< [domain][kind]
+    std::vector<std::uint32_t> by_name;            ///< indices of the rules in the order of their names
     std::vector<std::string> directories;
+    std::set<std::string, std::less<>> files; ///< without their directories
     std::uint64_t revision = 0;
 
     /// Sorts and indexes `rules`, which stand in file order.
     void finish();
+    [[nodiscard]] bool has_rule(std::string_view name) const noexcept;
     /// The rule that decides, or none.
-    [[nodiscard]] const Rule* match(const Subject& subject, const Object& object) const;
+    [[nodiscard]] const Rule* match(const Subject& subject, const Object& object) const noexcept;
 };
 
 /// Bits of `kind` itself: an unsigned PD is created with UNSIGNED_MODULE whatever a rule says.
@@ -102,6 +108,9 @@ std::uint32_t attributes_of(PdKind kind) noexcept;
 constexpr bool is_unsigned(PdKind kind) noexcept {
     return kind == PdKind::unsigned_user || kind == PdKind::system_unsigned;
 }
+
+/// One line for each two rules, in evaluation order, whose decision hangs on the names of their files.
+void warn_of_overlaps(const std::vector<Rule>& rules, std::vector<std::string>& warnings);
 
 /// Fills in reason and fix of `decision`; `rule` is the one that decided, or none.
 void explain(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule,

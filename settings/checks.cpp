@@ -1,5 +1,6 @@
 #include "settings/checks.hpp"
 
+#include "settings/quote.hpp"
 #include "settings/suggest.hpp"
 
 #include <algorithm>
@@ -12,7 +13,7 @@ Status Checks::object(const JsonValue& value, std::string_view what, std::span<c
     for (const JsonMember& member : value.members)
         if (std::ranges::find(known, member.key) == known.end())
             return at(member.place,
-                      fmt::format("{} has no key \"{}\"{}", what, member.key, suggest(member.key, known)));
+                      fmt::format("{} has no key {}{}", what, quote(member.key), suggest(member.key, known)));
     return {};
 }
 
@@ -35,7 +36,8 @@ Result<std::int64_t> Checks::integer(const JsonValue& value, std::string_view wh
 
 Status Checks::filled_array(const JsonMember& member) const {
     if (Status ok = expect(member, JsonType::array); !ok) return ok;
-    if (member.value.items.empty()) return at(member.value.place, fmt::format("\"{}\" is empty", member.key));
+    if (member.value.items.empty())
+        return at(member.value.place, fmt::format("\"{}\" is empty; name at least one", member.key));
     return {};
 }
 

@@ -24,7 +24,9 @@ Result<std::string> read_whole(const std::string& path) {
     if (!file) return fail_errno(path, errno);
     struct stat st {};
     if (::fstat(file.get(), &st) != 0) return fail_errno(path, errno);
-    if (!S_ISREG(st.st_mode)) return fail(ErrorKind::denied, fmt::format("{}: not a regular file", path));
+    if (!S_ISREG(st.st_mode))
+        return fail(ErrorKind::denied,
+                    fmt::format("{}: not a regular file; configuration must be regular files", path));
     // Of the open file, never of its name: what is checked is what is read.
     if (const Status trust = check_trust(path, st); !trust) return std::unexpected(trust.error());
     std::string text;
@@ -36,7 +38,8 @@ Result<std::string> read_whole(const std::string& path) {
         if (got == 0) return text;
         text.append(piece.data(), static_cast<std::size_t>(got));
         if (text.size() > max_file_bytes)
-            return fail(ErrorKind::invalid, fmt::format("{}: larger than {} bytes", path, max_file_bytes));
+            return fail(ErrorKind::invalid,
+                        fmt::format("{}: larger than {} bytes; split it into several files", path, max_file_bytes));
     }
 }
 

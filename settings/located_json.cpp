@@ -3,6 +3,8 @@
 // and only after a number, where no other token can begin.
 #include "settings/located_json.hpp"
 
+#include "settings/quote.hpp"
+
 #include <algorithm>
 #include <fmt/core.h>
 #include <iterator>
@@ -73,6 +75,24 @@ struct WatchedIterator {
     friend bool operator!=(const WatchedIterator& a, const WatchedIterator& b) { return a.at != b.at; }
 };
 
+// What people most often meant where the parser cannot read on; empty when that is unclear.
+std::string_view hint_for(std::string_view error) {
+    const auto says = [&](std::string_view part) { return error.find(part) != std::string_view::npos; };
+    if (const auto at = error.find("invalid literal; last read: '"); at != std::string_view::npos) {
+        // What was read ends with the character that begins no literal.
+        const std::string_view read = error.substr(error.find('\'', at) + 1);
+        if (read.find("/'") != std::string_view::npos || read.find("#'") != std::string_view::npos)
+            return " (JSON has no comments)";
+        if (read.find("''") != std::string_view::npos) return " (strings stand between double quotes)";
+        return {};
+    }
+    if (says("object key - unexpected '}'") || says("value - unexpected ']'"))
+        return " (is the comma before it too much?)";
+    if (says("end of input")) return {};
+    if (says("; expected ']'") || says("; expected '}'")) return " (is a comma missing?)";
+    return {};
+}
+
 // Builds the tree. A false return stops the parser; `problem` then says why.
 class Builder : public nlohmann::json_sax<nlohmann::json> {
 public:
@@ -108,7 +128,7 @@ public:
         JsonValue& object = *open_.back();
         if (const JsonMember* first = object.find(value))
             return refuse(watcher_.token(),
-                          fmt::format("the key \"{}\" is here twice; first in line {}", value, first->place.line));
+                          fmt::format("the key {} is here twice; first in line {}", quote(value), first->place.line));
         if (object.members.size() == max_json_keys)
             return refuse(watcher_.token(), fmt::format("an object of more than {} keys", max_json_keys));
         object.members.push_back({std::move(value), watcher_.token(), {}});
@@ -120,11 +140,12 @@ public:
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
         // "[json.exception...] parse error at line 1, column 2: syntax error while ...": the place is ours to say.
         std::string_view what = error.what();
+        const std::string_view hint = hint_for(what);
         if (const auto start = what.find("syntax error"); start != std::string_view::npos) what.remove_prefix(start);
         if (const auto tail = what.find("; last read"); tail != std::string_view::npos) what = what.substr(0, tail);
         const bool at_mark = what.find("unexpected '") != std::string_view::npos; // a bracket, comma or colon
         const bool at_end = what.find("unexpected end") != std::string_view::npos;
-        return refuse(at_mark || at_end ? watcher_.here() : watcher_.token(), what);
+        return refuse(at_mark || at_end ? watcher_.here() : watcher_.token(), fmt::format("{}{}", what, hint));
     }
 
 private:

@@ -2,6 +2,7 @@
 #include "fixture.hpp"
 
 #include "policy/rule.hpp"
+#include "tests/unit/client/allocations.hpp"
 
 #include <grp.h>
 #include <pwd.h>
@@ -218,6 +219,26 @@ TEST_F(Decide, a_higher_priority_comes_first_and_equal_ones_stand_in_file_order)
     write("00-e.json", one("e", "allow", 1), 1);
     EXPECT_EQ(load()->decide({1, {}, ""}, cdsp_signed).rule, "e");
     EXPECT_EQ(load()->rules(), 5U);
+}
+
+TEST_F(Decide, whether_a_request_is_allowed_is_said_without_allocation) {
+    std::vector<std::string> rules;
+    for (int i = 0; i < 200; ++i)
+        rules.push_back(rule(std::string("r").append(std::to_string(i)),
+                             "\"users\": [" + std::to_string(i) + "], \"groups\": [" + std::to_string(i % 7) + "]",
+                             R"("cdsp")", R"("signed", "unsigned")", i % 3 == 0 ? "deny" : "allow"));
+    const Policy policy = good(file_of(rules));
+    unsigned allowed = 0;
+    const std::size_t before = allocations();
+    Subject subject{0, {}, ""};
+    subject.gids.reserve(7);
+    const std::size_t reserved = allocations();
+    for (std::uint32_t gid = 0; gid < 7; ++gid) subject.gids.push_back(gid);
+    for (subject.uid = 0; subject.uid < 250; ++subject.uid)
+        allowed += policy.allows(subject, cdsp_signed) + policy.allows(subject, adsp_signed);
+    EXPECT_EQ(allocations(), reserved);
+    EXPECT_GT(reserved, before); // it does count
+    EXPECT_EQ(allowed, 133U);
 }
 
 TEST_F(Decide, numbers_outside_the_enums_are_denied) {

@@ -77,7 +77,7 @@ TEST_F(Explain, no_more_than_three_near_rules_are_spelled_out) {
     const Decision decision = good(file_of(rules)).decide({7, {}, ""}, cdsp_signed);
     EXPECT_NE(decision.reason.find("\"r2\""), std::string::npos);
     EXPECT_EQ(decision.reason.find("\"r3\""), std::string::npos);
-    EXPECT_TRUE(decision.reason.ends_with(", and 7 more")) << decision.reason;
+    EXPECT_TRUE(decision.reason.ends_with(", and others")) << decision.reason;
 }
 
 TEST_F(Explain, a_group_that_would_help_is_advised_and_does_help) {
@@ -147,6 +147,17 @@ TEST_F(Explain, the_advised_rule_allows_this_request_and_no_other) {
                 ::chmod(directories_[1].c_str(), 0755);
             }
     EXPECT_GT(advised, 100);
+}
+
+TEST_F(Explain, the_advised_file_masks_none_that_is_there) {
+    const std::string taken = file_of({rule("other", R"("users": [8])", R"("cdsp")", R"("signed")", "allow")});
+    write("60-uid-7-cdsp-signed.json", taken);
+    add_directory("b");
+    const Decision decision = load()->decide({7, {}, ""}, cdsp_signed);
+    const Policy after = follow(decision.fix);
+    EXPECT_EQ(after.rules(), 2U) << decision.fix;
+    EXPECT_TRUE(after.allows({7, {}, ""}, cdsp_signed));
+    EXPECT_TRUE(after.allows({8, {}, ""}, cdsp_signed));
 }
 
 TEST_F(Explain, nothing_is_above_the_highest_priority_so_the_rule_itself_is_to_be_changed) {

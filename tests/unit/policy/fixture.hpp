@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <gtest/gtest.h>
+#include <stdexcept>
 #include <string>
 #include <sys/stat.h>
 #include <vector>
@@ -66,6 +67,17 @@ inline std::string file_of(const std::vector<std::string>& rules) {
     std::string text = "{\"rules\": [\n";
     for (std::size_t i = 0; i < rules.size(); ++i) text += rules[i] + (i + 1 < rules.size() ? ",\n" : "\n");
     return text + "]}\n";
+}
+
+/// A file with a good rule on line 2, of which one part is replaced.
+inline std::string with(const std::string& part, const std::string& replacement) {
+    std::string text =
+        "{\"rules\": [\n"
+        R"({"name": "r", "subject": {"any": true}, "domains": ["cdsp"], "kinds": ["unsigned"], "effect": "allow"})"
+        "\n]}\n";
+    const auto at = text.find(part);
+    if (at == std::string::npos) throw std::logic_error("no such part: " + part);
+    return text.replace(at, part.size(), replacement);
 }
 
 } // namespace fastrpc::test
