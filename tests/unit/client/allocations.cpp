@@ -16,6 +16,11 @@ void* operator new(std::size_t size) {
     if (void* memory = std::malloc(size != 0 ? size : 1)) return memory;
     throw std::bad_alloc();
 }
+// That of stable_sort() and its like: else a sanitizer's own goes with our delete.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    ++count;
+    return std::malloc(size != 0 ? size : 1);
+}
 void operator delete(void* memory) noexcept {
     std::free(memory);
 }
