@@ -6,10 +6,16 @@
 
 namespace fastrpc::broker {
 
-Broker::Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy, const BrokerOptions& options) :
-    bus_(bus), policy_(std::move(policy)), identities_(bus, [this](const std::string& name) { manager_.forget(name); }),
-    objects_(bus, identities_), registry_(quotas_, objects_), hosts_(loop, options.session_socket, options.ready_hosts),
-    manager_({loop, bus, *policy_, identities_, quotas_, registry_, hosts_}) {}
+Broker::Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy, std::unique_ptr<ModuleHashes> hashes,
+               const BrokerOptions& options) :
+    bus_(bus),
+    policy_(std::move(policy)), hashes_(std::move(hashes)), audit_(loop),
+    identities_(bus, [this](const std::string& name) { manager_.forget(name); }), authority_(loop, bus, audit_),
+    log_(identities_), objects_(bus, identities_, authority_, audit_), registry_(quotas_, objects_),
+    hosts_(loop, options.session_socket, options.ready_hosts),
+    manager_({loop, bus, *policy_, identities_, authority_, quotas_, registry_, hosts_, audit_, *hashes_}) {
+    policy_->watch([this] { manager_.apply_policy(); });
+}
 
 Result<std::unique_ptr<Broker>> Broker::start(sd_event* loop, sd_bus* bus, Policy policy, UniqueFd control,
                                               BrokerOptions options) {
@@ -17,7 +23,9 @@ Result<std::unique_ptr<Broker>> Broker::start(sd_event* loop, sd_bus* bus, Polic
         ::sd_bus_emit_properties_changed(bus, names::root, names::manager, "PolicyRevision", "PolicyProblem", nullptr);
     });
     if (!keeper) return std::unexpected(keeper.error());
-    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(*keeper), options));
+    auto hashes = ModuleHashes::start(loop);
+    if (!hashes) return std::unexpected(hashes.error());
+    std::unique_ptr<Broker> broker(new Broker(loop, bus, std::move(*keeper), std::move(*hashes), options));
     if (Status published = broker->publish(); !published) return std::unexpected(published.error());
     broker->devices_ = std::make_unique<Devices>(loop, std::move(options.roots), broker->registry_);
     auto listener = ControlListener::start(loop, std::move(control), std::move(options.host_uids),
@@ -35,7 +43,8 @@ Status Broker::publish() {
     };
     if (const int added = ::sd_bus_add_filter(bus_, out(gate_), on_call, this); added < 0)
         return fail_errno("watching the bus", -added);
-    for (const Status& done : {identities_.start(), objects_.publish(registry_), manager_.publish()})
+    for (const Status& done :
+         {identities_.start(), log_.publish(bus_), objects_.publish(registry_), manager_.publish()})
         if (!done) return done;
     return {};
 }

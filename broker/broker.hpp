@@ -1,9 +1,12 @@
 // fastrpcd put together: one event loop, one bus connection, and the parts in the order in which they need each other.
 #pragma once
 
+#include "broker/audit.hpp"
+#include "broker/authority.hpp"
 #include "broker/control_listener.hpp"
 #include "broker/devices.hpp"
 #include "broker/identities.hpp"
+#include "broker/log_control.hpp"
 #include "broker/manager.hpp"
 #include "broker/objects.hpp"
 #include "broker/policy_keeper.hpp"
@@ -37,7 +40,8 @@ public:
     Broker& operator=(const Broker&) = delete;
 
 private:
-    Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy, const BrokerOptions& options);
+    Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy, std::unique_ptr<ModuleHashes> hashes,
+           const BrokerOptions& options);
     Status publish();
     /// The gate that every call passes first: a call whose sender is not known yet waits here, without blocking
     /// anything, and is then dispatched as if it came just now. So handlers never wait for an identity.
@@ -45,8 +49,12 @@ private:
 
     sd_bus* bus_;
     std::unique_ptr<PolicyKeeper> policy_;
+    std::unique_ptr<ModuleHashes> hashes_;
+    AuditLog audit_;
     Quotas quotas_;
     Identities identities_;
+    Authority authority_;
+    LogControl log_;
     BusObjects objects_;
     Registry registry_;
     ReadyHosts hosts_;

@@ -22,6 +22,9 @@ Devices::Devices(sd_event* loop, discovery::Roots roots, Registry& registry) :
     }
     machine_ = discovery::discover(roots_);
     for (const std::string& note : machine_.notes) log::info(note);
+    if (machine_.domains.empty())
+        log::info("this machine has no DSP: no FastRPC node below /dev and no remoteproc of one below /sys; until one "
+                  "comes there is nothing to do");
     for (const discovery::FoundDomain& found : machine_.domains) {
         // The watcher's picture is the one that its events continue.
         nodes_[found.domain] = watcher_ ? watcher_->nodes(found.domain) : found.nodes;

@@ -15,6 +15,19 @@ bool same_session(const StartMessage& asked, const Description& about) {
            about.owner_uid == asked.owner_uid && about.grant == asked.grant;
 }
 
+// Kinds whose init newer kernels allow to CAP_SYS_ADMIN alone (KERNEL 2.6). Hosts of the others never have it.
+bool may_need_privilege(PdKind kind) {
+    return kind != PdKind::unsigned_user && kind != PdKind::system_unsigned;
+}
+
+Result<ReadyHosts::Connection> get_host(ReadyHosts& hosts, PdKind kind, bool anew) {
+    if (may_need_privilege(kind)) {
+        auto host = hosts.start_privileged();
+        if (host || host.error().kind != ErrorKind::not_found) return host;
+    }
+    return anew ? hosts.start() : hosts.take();
+}
+
 } // namespace
 
 HostStart::HostStart(sd_event* loop, HostOrder order, Events events, std::chrono::milliseconds timeout) :
@@ -28,7 +41,7 @@ HostStart::HostStart(sd_event* loop, HostOrder order, Events events, std::chrono
 }
 
 void HostStart::connect(bool anew) {
-    auto host = anew ? order_.hosts.start() : order_.hosts.take();
+    auto host = get_host(order_.hosts, order_.message.kind, anew);
     if (!host && host.error().os_error == EAGAIN) {
         retry_ = Source::timer(loop_, backlog_retry, [this, anew] { connect(anew); });
         return;
@@ -49,6 +62,8 @@ Status HostStart::send(UniqueFd socket) {
     std::vector<int> fds{pair->first.get()};
     if (order_.directories)
         for (const UniqueFd& directory : *order_.directories) fds.push_back(directory.get());
+    if (order_.modules)
+        for (const ModuleFile& module : *order_.modules) fds.push_back(module.fd.get());
     if (Status sent = (*link)->start(order_.message, fds); !sent) return sent;
     link_ = std::move(*link);
     client_ = std::move(pair->second);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "broker/host_link.hpp"
+#include "broker/module_hashes.hpp"
 #include "broker/quotas.hpp"
 #include "broker/ready_hosts.hpp"
 
@@ -21,6 +22,7 @@ struct HostOrder {
     ReadyHosts& hosts; ///< outlives the start
     StartMessage message;
     std::shared_ptr<const std::vector<UniqueFd>> directories; ///< of the client; none sends none
+    std::shared_ptr<const std::vector<ModuleFile>> modules;   ///< as directories; `message` names them
     SessionCharges charges;
     std::vector<Charge> open_charges; ///< held until the opening is over
 };
@@ -49,6 +51,8 @@ public:
 
     /// Nobody waits any more: `done` will not be called, `over` will.
     void abandon(std::string_view reason);
+    /// `done` was called, or never will be.
+    [[nodiscard]] bool answered() const noexcept { return answered_; }
     /// In `done`, of a host that is gone: what was charged, for the next try.
     SessionCharges take_charges() noexcept { return std::move(order_.charges); }
 

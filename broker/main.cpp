@@ -6,6 +6,7 @@
 // Everything that may wait (bus name, policy, user names) is done before the event loop starts; on it nothing blocks.
 // SIGHUP reads the policy anew. Exit code 0 after SIGTERM or SIGINT, 1 with one line that says why.
 #include "base/log.hpp"
+#include "base/scheduling.hpp"
 #include "broker/broker.hpp"
 #include "broker/bus_names.hpp"
 
@@ -191,6 +192,7 @@ int main(int argc, char** argv) {
     app.set_version_flag("--version", FASTRPCD_VERSION);
     CLI11_PARSE(app, argc, argv);
     log::open("fastrpcd");
+    take_short_turns();
     const Status done = run(options);
     if (!done) log::error(done.error().text);
     return done ? EXIT_SUCCESS : EXIT_FAILURE;

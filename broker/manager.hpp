@@ -1,9 +1,11 @@
 // org.fastrpc1.Manager: opening sessions, listing them, and saying why or why not.
 //
-// Every handler finds its caller's identity known already (Gate in broker.hpp), decides in one turn of the loop, and
-// changes nothing before it has decided.
+// Every handler finds its caller's identity known already (Gate in broker.hpp), decides in one turn of the loop unless
+// polkit has a say, and changes nothing before it has decided.
 #pragma once
 
+#include "broker/audit.hpp"
+#include "broker/authority.hpp"
 #include "broker/bus_handles.hpp"
 #include "broker/identities.hpp"
 #include "broker/open_request.hpp"
@@ -17,6 +19,14 @@
 
 namespace fastrpc::broker {
 
+/// What an ExplainAccess call asks about: "uid" u, "gids" au, "label" s and "modules" as, each optional.
+struct AskedSubject {
+    Subject subject;
+    std::vector<std::string> modules;
+    bool oneself = false;
+};
+Result<AskedSubject> read_subject(sd_bus_message* call, const Subject& caller);
+
 class Manager {
 public:
     struct Parts {
@@ -24,9 +34,12 @@ public:
         sd_bus* bus = nullptr;
         PolicyKeeper& policy;
         const Identities& identities;
+        Authority& authority;
         Quotas& quotas;
         Registry& registry;
         ReadyHosts& hosts;
+        AuditLog& audit;
+        ModuleHashes& hashes;
     };
     explicit Manager(const Parts& parts) :
         parts_(parts), slow_(parts_.loop), openings_(parts_.loop, parts_.quotas, parts_.registry, parts_.hosts) {}
@@ -38,8 +51,11 @@ public:
     /// The caller left the bus: what it was opening is given up.
     void forget(const std::string& name) {
         slow_.forget(name);
+        parts_.authority.forget(name);
         openings_.forget(name);
     }
+    /// A new policy is in force: what waits is decided anew, and what runs if the policy says so.
+    void apply_policy();
     [[nodiscard]] std::uint64_t policy_revision() const noexcept { return parts_.policy.policy().revision(); }
     [[nodiscard]] std::string_view policy_problem() const noexcept { return parts_.policy.problem(); }
 
@@ -49,27 +65,57 @@ private:
 
     int open_session(sd_bus_message* call, const Subject& caller);
     int list_sessions(sd_bus_message* call, const Subject& caller);
+    int list_all_sessions(sd_bus_message* call, const Subject& caller);
+    int terminate_session(sd_bus_message* call, const Subject& caller);
     int list_queue(sd_bus_message* call, const Subject& caller);
     int explain_access(sd_bus_message* call, const Subject& caller);
     int reload_policy(sd_bus_message* call, const Subject& caller);
     int get_stats(sd_bus_message* call, const Subject& caller);
+    int list_rules(sd_bus_message* call, const Subject& caller);
 
-    void on_started(const MessageRef& call, Result<StartedHost> host);
-    int refuse(sd_bus_message* call, const Subject& caller, Domain domain, std::string_view word, const Error& error);
-    /// Counts and logs it.
-    void note_refusal(const Subject& caller, Domain domain, const Error& error);
+    /// A request that is being decided about, or waits for its session.
+    struct Request {
+        MessageRef call;
+        Subject caller;
+        OpenRequest wish;
+        Decision decision;
+        bool denied = false; ///< by a policy that came while it waited
+    };
+    using Held = std::shared_ptr<Request>;
+    [[nodiscard]] Decision decide(const Subject& caller, const OpenRequest& wish) const;
+    /// Which driver's node a session would be on; unknown while the domain has none.
+    [[nodiscard]] NodeKind node_of(Domain domain) const;
+    int deny(const Request& request);
+    /// Once the hashes of the files are there: decides about a request that brought some.
+    void on_hashes(const Held& request, Result<std::vector<Sha256>> hashes);
+    int go_on(const Held& request);
+    /// Whose rule asks: puts the question before polkit, and goes on when it is answered (ask_session.cpp).
+    void ask(const Held& request);
+    void on_answer(const Held& request, const Status& may);
+    /// Whether a yes to what one asked is one to the other.
+    static bool same_rule(const Decision& before, const Decision& now);
+    /// With the grant that was decided.
+    void admit(const Held& request);
+    void on_started(Request& request, Result<StartedHost> host);
+    void on_failed(const Request& request, const Error& error);
+    /// Of a request that was allowed: counts and logs why nothing came of it.
+    void note_failure(const Request& request, const Error& error);
+    /// While it waits: what the policy in force would grant it, or why nothing (policy_changes.cpp).
+    Result<Grant> decide_again(Request& request) const;
+    void end_denied_sessions();
 
-    static constexpr std::uint32_t logged_per_minute = 120;
+    /// `full`: with near misses and the smallest change, which takes a look at every rule.
+    void explain(sd_bus_message* call, const AskedSubject& asked, Domain domain, PdKind kind, bool full);
+    void reload(sd_bus_message* call);
+
     static constexpr std::size_t max_reloads = 64; ///< that wait for their answers
     static const sd_bus_vtable table[];
     Parts parts_;
     SlowReplies slow_;
     Openings openings_;
-    UidRate logged_; ///< refusals: a flood of requests must not become one of log lines
+    static constexpr std::uint32_t explained_per_minute = 600;
+    UidRate explained_; ///< in full
     Slot slot_;
 };
-
-/// What an ExplainAccess call asks about: "uid" u and "gids" au, each optional; only root asks about others.
-Result<Subject> read_subject(sd_bus_message* call, const Subject& caller);
 
 } // namespace fastrpc::broker

@@ -122,6 +122,10 @@ Result<Charge> BusObjects::charge_question(sd_bus_message* call) {
 Status BusObjects::close(Session& session, sd_bus_message* call) {
     const Subject* closer = caller(call);
     if (closer == nullptr) return fail(ErrorKind::denied, "fastrpcd does not know who you are");
+    if (closer->uid != session.about.owner_uid)
+        audit_.admin_allowed(
+            *closer, "Session.Close",
+            fmt::format("uid {} ends session {} of uid {}", closer->uid, session.key, session.about.owner_uid));
     return registry_->close(session, closer->uid);
 }
 

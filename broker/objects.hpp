@@ -9,6 +9,8 @@
 // them.
 #pragma once
 
+#include "broker/audit.hpp"
+#include "broker/authority.hpp"
 #include "broker/bus_handles.hpp"
 #include "broker/charge.hpp"
 #include "broker/identities.hpp"
@@ -25,7 +27,8 @@ std::string path_of(const ProtectionDomain& pd);
 
 class BusObjects final : public RegistryObserver {
 public:
-    BusObjects(sd_bus* bus, const Identities& identities) : bus_(bus), identities_(identities) {}
+    BusObjects(sd_bus* bus, const Identities& identities, Authority& authority, AuditLog& audit) :
+        bus_(bus), identities_(identities), authority_(authority), audit_(audit) {}
 
     /// Once, before the loop runs; `registry` outlives this object's use of the bus.
     Status publish(Registry& registry);
@@ -52,15 +55,19 @@ public:
     Status close(Session& session, sd_bus_message* call);
     /// Who sent `call`; nullptr when the bus did not say.
     [[nodiscard]] const Subject* caller(sd_bus_message* call) const;
+    [[nodiscard]] Authority& authority() const noexcept { return authority_; }
     /// For a question to a host that cannot be shared with other askers: one user's flood leaves room for the others.
     Result<Charge> charge_question(sd_bus_message* call);
     static constexpr std::uint64_t max_questions_per_uid = 8;
+    [[nodiscard]] AuditLog& audit() noexcept { return audit_; }
 
 private:
     [[nodiscard]] bool visible(const Session& session) const;
 
     sd_bus* bus_;
     const Identities& identities_;
+    Authority& authority_;
+    AuditLog& audit_;
     Registry* registry_ = nullptr;
     Ledger questions_; ///< per uid; outlives the links of the registry
     std::vector<Slot> slots_;

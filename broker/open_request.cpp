@@ -1,5 +1,7 @@
 #include "broker/open_request.hpp"
 
+#include "policy/words.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
@@ -90,12 +92,35 @@ Status read_directories(sd_bus_message* call, std::vector<UniqueFd>& directories
     return {};
 }
 
+Status read_attributes(sd_bus_message* call, OpenRequest& request) {
+    if (::sd_bus_message_enter_container(call, SD_BUS_TYPE_ARRAY, "s") < 0)
+        return invalid("option \"attributes\" is malformed");
+    std::uint32_t attributes = 0;
+    const char* name = nullptr;
+    int step = 0;
+    while ((step = ::sd_bus_message_read_basic(call, SD_BUS_TYPE_STRING, &name)) > 0) {
+        const auto* const known =
+            std::ranges::find(policy::attribute_names, std::string_view(name), &policy::AttributeName::name);
+        if (known == std::end(policy::attribute_names)) {
+            std::string names;
+            for (const auto& [each, bit] : policy::attribute_names) names += fmt::format(" {}", each);
+            return invalid(fmt::format("option \"attributes\": no attribute has that name; there are{}", names));
+        }
+        attributes |= known->bit;
+    }
+    if (step < 0 || ::sd_bus_message_exit_container(call) < 0) return invalid("option \"attributes\" is malformed");
+    request.attributes = attributes;
+    return {};
+}
+
 struct Option {
     std::string_view key;
     std::string_view type;
 };
-constexpr Option known_options[] = {{"directories", "ah"}, {"label", "s"},   {"deadline-ms", "u"}, {"lanes", "u"},
-                                    {"memory", "t"},       {"wait-ms", "u"}, {"priority", "u"},    {"stack", "u"}};
+constexpr Option known_options[] = {
+    {"directories", "ah"}, {"label", "s"},    {"deadline-ms", "u"}, {"lanes", "u"},    {"memory", "t"},
+    {"wait-ms", "u"},      {"priority", "u"}, {"stack", "u"},       {"modules", "as"}, {"module-files", "a{sh}"},
+    {"attributes", "as"}};
 
 Status read_option(sd_bus_message* call, std::string_view key, OpenRequest& request) {
     const auto* const option = std::ranges::find(known_options, key, &Option::key);
@@ -117,6 +142,12 @@ Status read_option(sd_bus_message* call, std::string_view key, OpenRequest& requ
         read = read_number(call, key, SD_BUS_TYPE_UINT32, 0U, request.wait_ms);
     else if (key == "priority")
         read = read_number(call, key, SD_BUS_TYPE_UINT32, 1U, request.priority, 255U);
+    else if (key == "modules")
+        read = read_modules(call, request);
+    else if (key == "module-files")
+        read = read_module_files(call, request);
+    else if (key == "attributes")
+        read = read_attributes(call, request);
     else
         read = read_number(call, key, SD_BUS_TYPE_UINT32, 1U, request.stack);
     if (!read) return read;
@@ -168,7 +199,29 @@ Result<OpenRequest> read_open_request(sd_bus_message* call) {
         if (::sd_bus_message_exit_container(call) < 0) return invalid("the options are malformed");
     }
     if (step < 0 || ::sd_bus_message_exit_container(call) < 0) return invalid("the options are malformed");
+    if (const Status joined = join_modules(request); !joined) return std::unexpected(joined.error());
     return request;
+}
+
+Object object_of(const OpenRequest& request, NodeKind node) noexcept {
+    return {.domain = request.domain,
+            .kind = request.kind,
+            .attributes = request.attributes.value_or(0),
+            .modules = request.modules,
+            .thread_priority = request.priority.value_or(0),
+            .thread_stack = request.stack.value_or(0),
+            .memory = request.memory.value_or(0),
+            .lanes = request.lanes.value_or(0),
+            .node = node};
+}
+
+std::string denial(const Decision& decision) {
+    std::string text = decision.reason;
+    const std::string place = fmt::format("{}:{}", decision.file, decision.line);
+    if (!decision.rule.empty() && text.find(place) == std::string::npos)
+        text += fmt::format(" (rule \"{}\", {})", decision.rule, place);
+    if (!decision.fix.empty()) text += "; to allow it: " + decision.fix;
+    return text;
 }
 
 Grant narrowed(Grant grant, const OpenRequest& request) {
@@ -180,6 +233,11 @@ Grant narrowed(Grant grant, const OpenRequest& request) {
     if (request.priority && limits.best_priority != 0)
         grant.thread_priority = std::max(*request.priority, limits.best_priority);
     grant.thread_stack = std::min(request.stack.value_or(0), limits.stack_bytes);
+    // Who names attributes gets those and no others of the rule's; what comes with the kind of PD has no name.
+    if (request.attributes)
+        for (const auto& [name, bit] : policy::attribute_names)
+            if ((*request.attributes & bit) == 0) grant.attributes &= ~bit;
+    if (!request.modules.empty()) grant.modules = request.modules;
     return grant;
 }
 

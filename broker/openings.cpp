@@ -50,6 +50,8 @@ void Openings::open(Order order) {
                       Opening{.sender = std::move(order.sender),
                               .message = std::move(order.message),
                               .directories = std::make_shared<std::vector<UniqueFd>>(std::move(order.directories)),
+                              .modules = std::move(order.modules),
+                              .decide_again = std::move(order.decide_again),
                               .done = std::move(order.done),
                               .place = *queue_.find(ticket),
                               .charges = std::move(*charges),
@@ -136,6 +138,7 @@ void Openings::start(Opening& opening) {
     HostOrder order{.hosts = hosts_,
                     .message = opening.message,
                     .directories = opening.directories,
+                    .modules = opening.modules,
                     .charges = std::move(opening.charges),
                     .open_charges = {}};
     order.charges.slot = quotas_.slots.record(Quotas::domain_key(domain), 1);
@@ -174,10 +177,12 @@ void Openings::on_done(Ticket ticket, Result<StartedHost> host) {
 void Openings::on_over(Ticket ticket) {
     const auto found = openings_.find(ticket);
     found->second.start.reset();
-    if (std::exchange(found->second.again, false))
+    if (std::exchange(found->second.again, false)) {
         queue_.put_back(found->second.place);
-    else
+        if (found->second.stale) renew(ticket);
+    } else {
         openings_.erase(found);
+    }
     turn_soon();
 }
 

@@ -29,7 +29,10 @@ public:
         std::string sender;   ///< bus name; what it asked for goes with it
         StartMessage message; ///< the session's number and time come with its start
         std::vector<UniqueFd> directories;
-        std::chrono::milliseconds wait{0}; ///< for a full DSP
+        std::shared_ptr<const std::vector<ModuleFile>> modules; ///< files that `message` names
+        std::chrono::milliseconds wait{0};                      ///< for a full DSP
+        /// What the policy in force grants now, or why it does not; none: what was granted stays granted.
+        std::function<Result<Grant>()> decide_again;
         /// Called once, maybe at once, unless the sender leaves before: the host is ready, or why not.
         std::function<void(Result<StartedHost>)> done;
     };
@@ -43,6 +46,9 @@ public:
     Status count(std::uint32_t uid, const Limits& limits);
     void open(Order order);
     void forget(const std::string& sender);
+    /// A new policy is in force. Who waits gets its grant or its refusal now. A host that is starting was granted
+    /// before, as one that runs: it stays, unless `end_denied` and the policy denies it.
+    void policy_changed(bool end_denied);
 
     struct Place {
         Domain domain = Domain::cdsp;
@@ -62,12 +68,15 @@ private:
         std::string sender;
         StartMessage message;
         std::shared_ptr<const std::vector<UniqueFd>> directories;
+        std::shared_ptr<const std::vector<ModuleFile>> modules;
+        std::function<Result<Grant>()> decide_again;
         std::function<void(Result<StartedHost>)> done;
         AdmissionQueue::Waiter place;
         SessionCharges charges;     ///< while it has no host
         std::vector<Charge> queued; ///< once it waited: its place when it has to wait again, too
         std::unique_ptr<HostStart> start;
         bool again = false; ///< its host found the DSP full, and there is time
+        bool stale = false; ///< its grant is of a policy before this one
     };
     enum class Room { yes, retry, slots, lanes, own_opens, all_opens };
 
@@ -78,6 +87,8 @@ private:
     void on_done(Ticket ticket, Result<StartedHost> host);
     void on_over(Ticket ticket);
     void refuse(Ticket ticket, Error error);
+    void renew(Ticket ticket);
+    void end_start_if_denied(Opening& opening);
     Status queue_up(Opening& opening);
     /// Soon, by the loop: whatever ended is still in the hands of who tells it.
     void turn_soon();

@@ -1,5 +1,4 @@
 // org.fastrpc1.ProtectionDomain: everybody may look, root may start and stop.
-#include "base/log.hpp"
 #include "broker/accounts.hpp"
 #include "broker/object_tables.hpp"
 
@@ -37,28 +36,33 @@ int get_files(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
     return pd.link ? answer_files(call, *pd.link) : reply_error(call, host_is_away(pd));
 }
 
-// A static PD serves the whole machine.
-template<PdAction Action>
-int command(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
-    const auto& pd = *static_cast<ProtectionDomain*>(data);
-    const std::string what =
-        fmt::format("{} the {} PD of {}", to_string(Action), to_string(pd.about.kind), to_string(pd.about.domain));
-    const Subject* caller = objects_of(call).caller(call);
-    if (caller == nullptr || caller->uid != 0)
-        return reply_error(call, {ErrorKind::denied, 0,
-                                  fmt::format("only root may {}, because it serves the whole machine; you are {}: try "
-                                              "again as root",
-                                              what, caller == nullptr ? "nobody" : user_name(caller->uid))});
-    if (!pd.link) return reply_error(call, host_is_away(pd));
-    const std::string by = fmt::format("uid {} ({})", caller->uid, user_name(caller->uid));
-    log::info(fmt::format("told to {} by {}", what, by), {{"FASTRPC_UID", std::to_string(caller->uid)},
-                                                          {"FASTRPC_DOMAIN", std::string(to_string(pd.about.domain))}});
-    pd.link->command({Action, by}, [held = MessageRef(call)](const Status& accepted) {
+void carry_out(sd_bus_message* call, const Subject& caller, PdAction action, ProtectionDomain& pd) {
+    if (!pd.link) {
+        reply_error(call, host_is_away(pd));
+        return;
+    }
+    const std::string by = fmt::format("uid {} ({})", caller.uid, user_name(caller.uid));
+    pd.link->command({action, by}, [held = MessageRef(call)](const Status& accepted) {
         if (!accepted)
             reply_error(held.get(), accepted.error());
         else
             ::sd_bus_reply_method_return(held.get(), nullptr);
     });
+}
+
+// A static PD serves the whole machine, and once known it stays in the registry.
+template<PdAction Action>
+int command(sd_bus_message* call, void* data, sd_bus_error*) noexcept {
+    auto& pd = *static_cast<ProtectionDomain*>(data);
+    const BusObjects& objects = objects_of(call);
+    const Subject* caller = objects.caller(call);
+    if (caller == nullptr) return reply_error(call, {ErrorKind::denied, 0, "fastrpcd does not know who you are"});
+    const std::string domain(to_string(pd.about.domain)), kind(to_string(pd.about.kind));
+    const std::string what = fmt::format("{} the {} PD of {}", to_string(Action), kind, domain);
+    objects.authority().guard(
+        call, *caller, action::manage_pds, what,
+        {{"domain", domain}, {"pd", kind}, {"verb", std::string(to_string(Action))}},
+        [&pd, caller = *caller](sd_bus_message* admitted) { carry_out(admitted, caller, Action, pd); });
     return 1;
 }
 

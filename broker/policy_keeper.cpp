@@ -1,6 +1,7 @@
 #include "broker/policy_keeper.hpp"
 
 #include "base/log.hpp"
+#include "base/message_ids.hpp"
 
 #include <cerrno>
 #include <fmt/format.h>
@@ -43,12 +44,14 @@ PolicyKeeper::~PolicyKeeper() {
 }
 
 void PolicyKeeper::reload(Done done) {
-    next_.push_back(std::move(done));
+    if (done) next_.push_back(std::move(done));
+    again_ = true;
     if (!thread_.joinable()) begin();
 }
 
 void PolicyKeeper::begin() {
     running_ = std::exchange(next_, {});
+    again_ = false;
     try {
         thread_ = std::thread([this] {
             loaded_ = load_policy(directories_);
@@ -71,19 +74,22 @@ void PolicyKeeper::finish() {
         problem_.clear();
         for (const std::string& warning : loaded->warnings) log::warning("policy: " + warning);
         log::info(
-            fmt::format("policy revision {:016x} is in force, with {} rules", policy_.revision(), policy_.rules()));
+            fmt::format("policy revision {:016x} is in force, with {} rules", policy_.revision(), policy_.rules()),
+            {{"MESSAGE_ID", std::string(message_id::policy_loaded)},
+             {"FASTRPC_REVISION", fmt::format("{:016x}", policy_.revision())}});
         outcome = std::move(loaded->warnings);
+        if (replaced_) replaced_();
     } else {
         problem_ = fmt::format("{}; the policy before, revision {:016x}, stays in force", loaded.error().text,
                                policy_.revision());
-        log::error("policy: " + problem_);
+        log::error("policy: " + problem_, {{"MESSAGE_ID", std::string(message_id::policy_broken)},
+                                           {"FASTRPC_REVISION", fmt::format("{:016x}", policy_.revision())}});
         outcome = fail(loaded.error().kind, problem_, loaded.error().os_error);
     }
     const auto hearers = std::exchange(running_, {});
-    if (!next_.empty()) begin();
+    if (again_) begin();
     changed_();
-    for (const Done& done : hearers)
-        if (done) done(outcome);
+    for (const Done& done : hearers) done(outcome);
 }
 
 } // namespace fastrpc::broker

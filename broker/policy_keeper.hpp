@@ -42,8 +42,12 @@ public:
     /// Why the last reload came to nothing; empty when it did not.
     [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
 
+    /// Who hears of each new policy that is in force, before anybody who asked for it.
+    void watch(std::function<void()> replaced) { replaced_ = std::move(replaced); }
+
     /// Reads all files anew. What is asked for while files are read is answered by another reading, which begins when
     /// that one is over: the answer is always of files as they were after the question.
+    /// `done` may be empty: any number of such wishes are one.
     void reload(Done done);
     /// Questions that wait; a caller may refuse more.
     [[nodiscard]] std::size_t waiting() const noexcept { return running_.size() + next_.size(); }
@@ -56,8 +60,9 @@ private:
     std::vector<std::string> directories_;
     Policy policy_;
     std::string problem_;
-    std::function<void()> changed_;
-    UniqueFd bell_; ///< eventfd: the thread is done
+    std::function<void()> changed_, replaced_;
+    bool again_ = false; ///< read once more when this reading is over
+    UniqueFd bell_;      ///< eventfd: the thread is done
     Source ready_;
     std::vector<Done> running_, next_;
     std::optional<Result<LoadedPolicy>> loaded_; ///< the thread's until it rings

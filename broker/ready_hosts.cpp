@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -12,12 +13,12 @@
 
 namespace fastrpc::broker {
 
-Result<ReadyHosts::Connection> ReadyHosts::start() {
+Result<ReadyHosts::Connection> ReadyHosts::start(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (session_socket_.size() >= sizeof address.sun_path)
-        return fail(ErrorKind::invalid, fmt::format("the session socket's path {} is too long", session_socket_));
-    std::ranges::copy(session_socket_, address.sun_path);
+    if (path.size() >= sizeof address.sun_path)
+        return fail(ErrorKind::invalid, fmt::format("the session socket's path {} is too long", path));
+    std::ranges::copy(path, address.sun_path);
     UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!socket) return fail_errno("making a control connection", errno);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
@@ -25,9 +26,17 @@ Result<ReadyHosts::Connection> ReadyHosts::start() {
     const int why = errno;
     if (why == EAGAIN) return fail(ErrorKind::busy, "too many hosts are being started", why);
     return fail(ErrorKind::system,
-                fmt::format("no host can be started: connecting to {}: {}; is fastrpc-session.socket active?",
-                            session_socket_, errno_text(why)),
+                fmt::format("no host can be started: connecting to {}: {}; is fastrpc-session.socket active?", path,
+                            errno_text(why)),
                 why);
+}
+
+Result<ReadyHosts::Connection> ReadyHosts::start_privileged() {
+    auto host = start(std::filesystem::path(session_socket_).replace_filename("session-privileged.sock"));
+    // Nobody listens at the name that a stopped socket unit leaves behind.
+    if (!host && (host.error().os_error == ENOENT || host.error().os_error == ECONNREFUSED))
+        host.error().kind = ErrorKind::not_found;
+    return host;
 }
 
 Result<ReadyHosts::Connection> ReadyHosts::take() {

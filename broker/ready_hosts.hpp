@@ -33,7 +33,10 @@ public:
     /// A host that waits, else one that is started now. ErrorKind::busy with EAGAIN: the socket's queue is full.
     Result<Connection> take();
     /// One that is started now.
-    Result<Connection> start();
+    Result<Connection> start() { return start(session_socket_); }
+    /// One of the socket beside it, session-privileged.sock, whose hosts have for their init what newer kernels want of
+    /// some kinds of PDs (KERNEL 2.6). ErrorKind::not_found where this machine has no such socket.
+    Result<Connection> start_privileged();
 
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
 
@@ -44,6 +47,7 @@ private:
         UniqueFd socket;
         Source end;
     };
+    static Result<Connection> start(const std::string& path);
     void refill();
     void forget(int socket);
 

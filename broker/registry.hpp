@@ -8,6 +8,7 @@
 #include "broker/contexts.hpp"
 #include "broker/domain_entry.hpp"
 #include "broker/host_link.hpp"
+#include "broker/open_request.hpp"
 #include "broker/quotas.hpp"
 #include "broker/slots.hpp"
 #include "ipc/control.hpp"
@@ -21,12 +22,19 @@
 
 namespace fastrpc::broker {
 
+/// Who asked for a session, as the bus said then, and for what: enough to decide about it again.
+struct SessionWish {
+    Subject who;
+    OpenRequest request; ///< without its directories
+};
+
 struct Session {
     SessionCharges charges; // given back last
     std::string key;        ///< last part of the object path: opaque, never of a client's making
     Description about;
     std::string owner_name;
-    std::string owner_bus; ///< unique bus name that opened it; empty when fastrpcd was started later
+    std::string owner_bus;                    ///< unique bus name that opened it; empty when fastrpcd was started later
+    std::unique_ptr<const SessionWish> asked; ///< as owner_bus
     bool closing = false;
     std::string ending; ///< while it is closing: why, for its owner; empty when that closed it itself
     std::uint64_t arrivals =

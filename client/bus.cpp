@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -17,8 +19,9 @@
 namespace fastrpc::core {
 namespace {
 
-// Beside the wait for a DSP: a host may wait to be started, and then up to 10 s in the kernel.
-constexpr std::uint64_t patience_ms = 60'000;
+// Beside the wait for a DSP: two minutes for whoever is asked, where the rule asks; then a host may wait to be started,
+// and up to 10 s in the kernel.
+constexpr std::uint64_t patience_ms = 180'000;
 constexpr const char* service = "org.fastrpc1";
 
 template<class T, T* (*Unref)(T*)>
@@ -89,6 +92,43 @@ std::string default_label() {
     return label;
 }
 
+int append_names(sd_bus_message* call, const char* key, const char* const* names, std::size_t count) {
+    if (count == 0) return 0;
+    int result = sd_bus_message_open_container(call, 'e', "sv");
+    if (result >= 0) result = sd_bus_message_append(call, "s", key);
+    if (result >= 0) result = sd_bus_message_open_container(call, 'v', "as");
+    if (result >= 0) result = sd_bus_message_open_container(call, 'a', "s");
+    for (std::size_t i = 0; i < count && result >= 0; ++i)
+        result = names[i] == nullptr ? -EINVAL : sd_bus_message_append(call, "s", names[i]);
+    for (int level = 0; level < 3 && result >= 0; ++level) result = sd_bus_message_close_container(call);
+    return result;
+}
+
+int append_module_files(sd_bus_message* call, const fastrpc_open_options& options) {
+    if (options.module_file_count == 0) return 0;
+    int result = sd_bus_message_open_container(call, 'e', "sv");
+    if (result >= 0) result = sd_bus_message_append(call, "s", "module-files");
+    if (result >= 0) result = sd_bus_message_open_container(call, 'v', "a{sh}");
+    if (result >= 0) result = sd_bus_message_open_container(call, 'a', "{sh}");
+    for (std::size_t i = 0; i < options.module_file_count && result >= 0; ++i) {
+        const auto& [name, fd] = options.module_files[i];
+        result = name == nullptr ? -EINVAL : sd_bus_message_append(call, "{sh}", name, fd);
+    }
+    for (int level = 0; level < 3 && result >= 0; ++level) result = sd_bus_message_close_container(call);
+    return result;
+}
+
+// What the options say, else what whoever started the program says (fastrpcctl run): programs that know nothing of
+// queues then wait, too. A number that is none is no reason to fail.
+std::uint32_t wait_of(const fastrpc_open_options& options) {
+    if (options.wait_ms != 0) return options.wait_ms;
+    const std::string_view text =
+        ::secure_getenv("FASTRPC_WAIT_MS") != nullptr ? ::secure_getenv("FASTRPC_WAIT_MS") : "";
+    std::uint32_t wait = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), wait);
+    return error == std::errc() && end == text.data() + text.size() ? wait : 0;
+}
+
 int append_options(sd_bus_message* call, const fastrpc_open_options& options, const Directories& directories) {
     int result = sd_bus_message_open_container(call, 'a', "{sv}");
     const auto add = [&](const char* key, const char* type, auto value) {
@@ -104,12 +144,15 @@ int append_options(sd_bus_message* call, const fastrpc_open_options& options, co
         for (int level = 0; level < 3; ++level)
             if (result >= 0) result = sd_bus_message_close_container(call);
     }
+    if (result >= 0) result = append_names(call, "modules", options.modules, options.module_count);
+    if (result >= 0) result = append_names(call, "attributes", options.attributes, options.attribute_count);
+    if (result >= 0) result = append_module_files(call, options);
     const std::string label = options.label != nullptr ? options.label : default_label();
     add("label", "s", label.c_str());
     if (options.deadline_ms != 0) add("deadline-ms", "u", options.deadline_ms);
     if (options.lanes != 0) add("lanes", "u", options.lanes);
     if (options.memory != 0) add("memory", "t", options.memory);
-    if (options.wait_ms != 0) add("wait-ms", "u", options.wait_ms);
+    if (const std::uint32_t wait = wait_of(options); wait != 0) add("wait-ms", "u", wait);
     if (options.priority != 0) add("priority", "u", options.priority);
     if (options.stack != 0) add("stack", "u", options.stack);
     return result < 0 ? result : sd_bus_message_close_container(call);
@@ -183,16 +226,18 @@ std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options) 
     int result = sd_bus_message_new_method_call(bus->get(), &raw, service, "/org/fastrpc1", "org.fastrpc1.Manager",
                                                 "OpenSession");
     const Message call(raw);
+    // A rule that asks is there to have people asked.
+    if (result >= 0) result = sd_bus_message_set_allow_interactive_authorization(call.get(), 1);
     if (result >= 0)
         result = sd_bus_message_append(call.get(), "ss", domain, options.pd != nullptr ? options.pd : "unsigned");
     if (result >= 0) result = append_options(call.get(), options, *directories);
     if (result < 0)
         return failed(ErrorKind::invalid,
-                      "the options can't be sent (text that is not UTF-8, or a bad directory fd): " +
+                      "the options can't be sent (text that is not UTF-8, a name that is NULL, or a bad fd): " +
                           errno_text(-result));
     BusError error;
     sd_bus_message* raw_reply = nullptr;
-    result = sd_bus_call(bus->get(), call.get(), (patience_ms + options.wait_ms) * 1000, &error.raw, &raw_reply);
+    result = sd_bus_call(bus->get(), call.get(), (patience_ms + wait_of(options)) * 1000, &error.raw, &raw_reply);
     const Message reply(raw_reply);
     if (result < 0) return std::unexpected(refusal(error.raw, result));
     auto opened = read_reply(reply.get());

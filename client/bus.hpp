@@ -16,7 +16,7 @@ struct Opened {
 };
 
 /// Asks org.fastrpc1 for a session over a connection of its own, which is closed again. Blocks, at most
-/// wait_ms + 60 s.
+/// wait_ms + 180 s.
 std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options);
 
 } // namespace fastrpc::core

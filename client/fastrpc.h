@@ -109,6 +109,13 @@ typedef struct fastrpc_error {
     char text[2048]; /* what, why, and how to mend it; no newline at the end */
 } fastrpc_error;
 
+/* The file of a module, which the DSP gets instead of one that lies in a directory: a memory file (memfd_create) that
+ * is sealed with F_SEAL_WRITE, F_SEAL_SHRINK and F_SEAL_GROW, so that the policy can judge its SHA-256. */
+typedef struct fastrpc_module_file {
+    const char* name; /* e.g. "libcalculator_skel.so" */
+    int fd;           /* stays the caller's */
+} fastrpc_module_file;
+
 /* What to ask for. Zero everything first: 0 and NULL mean "the default", and new members take the place of reserved. */
 typedef struct fastrpc_open_options {
     const char* domain;             /* "adsp", "cdsp", ...; default "cdsp" */
@@ -123,10 +130,19 @@ typedef struct fastrpc_open_options {
     uint32_t lanes;          /* calls at once. 0: as granted */
     uint64_t memory;         /* bytes of buffers. 0: as granted */
     const char* bus_address; /* D-Bus address; default: the system bus (DBUS_SYSTEM_BUS_ADDRESS) */
-    uint32_t wait_ms;        /* how long to queue for a DSP whose hardware sessions are all taken. 0: not at all */
+    uint32_t wait_ms;        /* how long to queue for a DSP whose hardware sessions are all taken. 0: not at all,
+                                unless the environment has FASTRPC_WAIT_MS */
     uint32_t priority;    /* of the DSP threads that serve the calls, 1 most urgent .. 255. 0: the firmware's choice */
     uint32_t stack;       /* bytes of stack of those threads. 0: the firmware's choice */
     uint32_t reserved[5]; /* 0 */
+    /* File names of the modules that the PD may load, at most 32 with those of module_files. Then it loads no others of
+     * this program's, and directories have the files of these names alone, data included. None: any. */
+    const char* const* modules;
+    size_t module_count;
+    const fastrpc_module_file* module_files; /* at most 8, of 64 MiB in all */
+    size_t module_file_count;
+    const char* const* attributes; /* of the PD, as policies name them, e.g. "debug"; none: as granted */
+    size_t attribute_count;
 } fastrpc_open_options;
 
 /* What was granted, and by which rule of the policy. */
@@ -157,8 +173,9 @@ typedef struct fastrpc_usage {
     uint32_t p99_us;
 } fastrpc_usage;
 
-/* Asks fastrpcd for a session. Blocks until the PD runs on the DSP, at most `wait_ms` + 60 s. A refusal's text names
- * the rule, its file and line, and what would allow it. */
+/* Asks fastrpcd for a session. Blocks until the PD runs on the DSP, at most `wait_ms` + 180 s, of which two minutes are
+ * for a person, where the rule that decides has one asked (polkit). A refusal's text names the rule, its file and line,
+ * and what would allow it. */
 int fastrpc_session_open(const fastrpc_open_options* options, fastrpc_session** session, fastrpc_error* error);
 /* Ends the session and every call in it; its PD on the DSP is destroyed. Every job is completed, its callback called,
  * and every handler has returned before this does. NULL is allowed. From a callback or handler of the same session it

@@ -53,6 +53,9 @@ struct Options {
     std::uint32_t wait_ms = 0;
     std::uint32_t priority = 0;
     std::uint32_t stack = 0;
+    std::vector<std::string> modules = {};
+    std::vector<std::pair<std::string, int>> module_files = {}; ///< name and fd
+    std::vector<std::string> attributes = {};
 };
 
 class Buffer {
@@ -273,6 +276,11 @@ public:
         close();
         std::vector<const char*> directories;
         for (const std::string& directory : options.directories) directories.push_back(directory.c_str());
+        std::vector<const char*> modules, attributes;
+        for (const std::string& name : options.modules) modules.push_back(name.c_str());
+        for (const std::string& name : options.attributes) attributes.push_back(name.c_str());
+        std::vector<fastrpc_module_file> files;
+        for (const auto& [name, fd] : options.module_files) files.push_back({name.c_str(), fd});
         fastrpc_open_options raw{};
         raw.domain = options.domain.c_str();
         raw.pd = options.pd.c_str();
@@ -287,6 +295,12 @@ public:
         raw.wait_ms = options.wait_ms;
         raw.priority = options.priority;
         raw.stack = options.stack;
+        raw.modules = modules.data();
+        raw.module_count = modules.size();
+        raw.module_files = files.data();
+        raw.module_file_count = files.size();
+        raw.attributes = attributes.data();
+        raw.attribute_count = attributes.size();
         raw.bus_address = options.bus_address.empty() ? nullptr : options.bus_address.c_str();
         Error error;
         fastrpc_session_open(&raw, &raw_, error.raw());

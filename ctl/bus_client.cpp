@@ -49,12 +49,18 @@ void BusClient::Close::operator()(sd_bus* bus) const noexcept {
     ::sd_bus_flush_close_unref(bus);
 }
 
-Result<BusClient> BusClient::connect() {
+Result<BusClient> BusClient::connect(const std::string& host, const std::string& machine) {
+    if (!host.empty() && !machine.empty())
+        return fail(ErrorKind::invalid, "-H and -M are two places: give one of them", EINVAL);
     sd_bus* bus = nullptr;
-    const int opened = ::sd_bus_open_system_with_description(&bus, "fastrpcctl");
+    const int opened = !host.empty()      ? ::sd_bus_open_system_remote(&bus, host.c_str())
+                       : !machine.empty() ? ::sd_bus_open_system_machine(&bus, machine.c_str())
+                                          : ::sd_bus_open_system_with_description(&bus, "fastrpcctl");
     if (opened < 0)
         return fail(ErrorKind::offline,
-                    "fastrpcd cannot be reached: no connection to the system bus: " + errno_text(-opened), -opened);
+                    fmt::format("fastrpcd cannot be reached: no connection to the system bus{}{}: {}",
+                                host.empty() && machine.empty() ? "" : " of ", host + machine, errno_text(-opened)),
+                    -opened);
     return BusClient(bus);
 }
 
@@ -89,24 +95,100 @@ Result<json> BusClient::property(const std::string& path, const std::string& int
     return answer->empty() ? json() : answer->at(0);
 }
 
-Result<json> BusClient::explain(const std::string& domain, const std::string& pd, const Account* account) {
+Result<json> BusClient::properties(const std::string& path, const std::string& interface) {
+    const auto request = new_call(bus_.get(), path.c_str(), "org.freedesktop.DBus.Properties", "GetAll");
+    if (!request) return std::unexpected(request.error());
+    const int filled = ::sd_bus_message_append(request->get(), "s", interface.c_str());
+    if (filled < 0) return fail_errno("asking for properties", -filled);
+    auto answer = call_bus(bus_.get(), request->get());
+    if (!answer) return answer;
+    return answer->empty() ? json::object() : answer->at(0);
+}
+
+Result<std::vector<json>> BusClient::ask(const std::vector<Question>& questions) {
+    // A system bus lets a connection have 128 calls open.
+    constexpr std::size_t window = 64;
+    struct SlotUnref {
+        void operator()(sd_bus_slot* slot) const noexcept { ::sd_bus_slot_unref(slot); }
+    };
+    struct Wait {
+        json answer;
+        std::size_t* open = nullptr;
+        std::unique_ptr<sd_bus_slot, SlotUnref> slot; // whatever ends this function ends the wait
+    };
+    std::vector<Wait> waits(questions.size());
+    std::size_t open = 0;
+    const auto heard = [](sd_bus_message* message, void* data, sd_bus_error*) {
+        auto& wait = *static_cast<Wait*>(data);
+        --*wait.open;
+        if (::sd_bus_message_is_method_error(message, nullptr) > 0) return 0;
+        const auto answer = read_answer(message);
+        if (answer && !answer->empty()) wait.answer = answer->at(0);
+        return 0;
+    };
+    for (std::size_t next = 0; next < questions.size() || open > 0;) {
+        while (next < questions.size() && open < window) {
+            const Question& question = questions[next];
+            const auto request =
+                question.property
+                    ? new_call(bus_.get(), question.path.c_str(), "org.freedesktop.DBus.Properties", "Get")
+                    : new_call(bus_.get(), question.path.c_str(), question.interface.c_str(), question.member.c_str());
+            if (!request) return std::unexpected(request.error());
+            int step = 0;
+            if (question.property)
+                step =
+                    ::sd_bus_message_append(request->get(), "ss", question.interface.c_str(), question.member.c_str());
+            waits[next].open = &open;
+            sd_bus_slot* raw = nullptr;
+            if (step >= 0)
+                step = ::sd_bus_call_async(bus_.get(), &raw, request->get(), heard, &waits[next], patience_us);
+            waits[next].slot.reset(raw);
+            if (step < 0) return fail_errno("asking fastrpcd", -step);
+            ++next, ++open;
+        }
+        int handled = ::sd_bus_process(bus_.get(), nullptr);
+        if (handled == 0) handled = ::sd_bus_wait(bus_.get(), patience_us);
+        if (handled < 0 && handled != -EINTR)
+            return fail(ErrorKind::lost, "the connection to the system bus is gone: " + errno_text(-handled), -handled);
+    }
+    std::vector<json> answers;
+    for (Wait& wait : waits) answers.push_back(std::move(wait.answer));
+    return answers;
+}
+
+Result<json> BusClient::explain(const Request& asked) {
     const auto request = new_call(bus_.get(), manager_path, manager, "ExplainAccess");
     if (!request) return std::unexpected(request.error());
     sd_bus_message* call = request->get();
-    int step = ::sd_bus_message_append(call, "ss", domain.c_str(), pd.c_str());
-    if (step >= 0) step = ::sd_bus_message_open_container(call, 'a', "{sv}");
-    if (account != nullptr) {
-        if (step >= 0) step = ::sd_bus_message_append(call, "{sv}", "uid", "u", account->uid);
-        if (step >= 0) step = ::sd_bus_message_open_container(call, 'e', "sv");
-        if (step >= 0) step = ::sd_bus_message_append(call, "s", "gids");
-        if (step >= 0) step = ::sd_bus_message_open_container(call, 'v', "au");
-        if (step >= 0)
-            step = ::sd_bus_message_append_array(call, 'u', account->gids.data(),
+    int step = ::sd_bus_message_append(call, "ss", asked.domain.c_str(), asked.pd.c_str());
+    const auto then = [&](auto append) {
+        if (step >= 0) step = append();
+    };
+    const auto entry = [&](const char* key, const char* type, auto append) {
+        then([&] { return ::sd_bus_message_open_container(call, 'e', "sv"); });
+        then([&] { return ::sd_bus_message_append(call, "s", key); });
+        then([&] { return ::sd_bus_message_open_container(call, 'v', type); });
+        then(append);
+        for (int level = 0; level < 2; ++level) then([&] { return ::sd_bus_message_close_container(call); });
+    };
+    then([&] { return ::sd_bus_message_open_container(call, 'a', "{sv}"); });
+    if (const Account* account = asked.account) {
+        entry("uid", "u", [&] { return ::sd_bus_message_append(call, "u", account->uid); });
+        entry("gids", "au", [&] {
+            return ::sd_bus_message_append_array(call, 'u', account->gids.data(),
                                                  account->gids.size() * sizeof(std::uint32_t));
-        for (int level = 0; level < 2; ++level)
-            if (step >= 0) step = ::sd_bus_message_close_container(call);
+        });
     }
-    if (step >= 0) step = ::sd_bus_message_close_container(call);
+    if (!asked.label.empty())
+        entry("label", "s", [&] { return ::sd_bus_message_append(call, "s", asked.label.c_str()); });
+    if (!asked.modules.empty())
+        entry("modules", "as", [&] {
+            then([&] { return ::sd_bus_message_open_container(call, 'a', "s"); });
+            for (const std::string& module : asked.modules)
+                then([&] { return ::sd_bus_message_append(call, "s", module.c_str()); });
+            return step < 0 ? step : ::sd_bus_message_close_container(call);
+        });
+    then([&] { return ::sd_bus_message_close_container(call); });
     if (step < 0) return fail_errno("making the question", -step);
     return call_bus(bus_.get(), call);
 }

@@ -24,6 +24,23 @@ struct Account {
     std::vector<std::uint32_t> gids;
 };
 
+/// What an ExplainAccess asks.
+struct Request {
+    std::string domain;
+    std::string pd;
+    const Account* account = nullptr; ///< none: the caller
+    std::vector<std::string> modules;
+    std::string label; ///< empty: the caller's
+};
+
+/// A method without arguments of an object, or a property of it, that is asked for beside others.
+struct Question {
+    std::string path;
+    std::string interface;
+    std::string member;
+    bool property = false;
+};
+
 /// A signal, or the answer to GetManagedObjects that listen() asks for.
 struct BusEvent {
     std::string path;
@@ -33,8 +50,9 @@ struct BusEvent {
 
 class BusClient {
 public:
-    /// Connects to the system bus. Whether fastrpcd is there shows with the first call.
-    static Result<BusClient> connect();
+    /// Connects to the system bus: of this machine, of `host` ("user@machine", over ssh), or of the container
+    /// `machine`; both are empty for the first. Whether fastrpcd is there shows with the first call.
+    static Result<BusClient> connect(const std::string& host = {}, const std::string& machine = {});
     BusClient(BusClient&&) noexcept = default;
 
     /// All arguments of the answer, as an array. ErrorKind::offline, with one clear line, when fastrpcd does not run;
@@ -44,14 +62,19 @@ public:
     /// The same with one argument of type t.
     Result<json> call(const std::string& path, const std::string& interface, const std::string& method,
                       std::uint64_t argument);
+    /// The first argument of each answer, in the order of the questions, which all wait at the same time: one silent
+    /// host costs no more than its own answer. Null for what was not answered.
+    Result<std::vector<json>> ask(const std::vector<Question>& questions);
     /// {path: {interface: {property: value}}} of everything that the caller may see.
     Result<json> objects();
     Result<json> property(const std::string& path, const std::string& interface, const std::string& name);
+    /// All listed properties, as an object.
+    Result<json> properties(const std::string& path, const std::string& interface);
     /// Calls `heard` for each signal of fastrpcd until it says false or SIGINT or SIGTERM comes (both are
     /// blocked from then on); neither is an error. What is there already is heard once, in its place among the signals,
     /// or without arguments when fastrpcd does not run.
     Status listen(const std::function<bool(const BusEvent&)>& heard);
-    Result<json> explain(const std::string& domain, const std::string& pd, const Account* account);
+    Result<json> explain(const Request& request);
 
 private:
     struct Close {

@@ -47,6 +47,8 @@ json read_value(sd_bus_message* message) {
     switch (type) {
     case SD_BUS_TYPE_BOOLEAN:
         return basic<int>(message, type) != 0;
+    case SD_BUS_TYPE_INT32:
+        return basic<std::int32_t>(message, type);
     case SD_BUS_TYPE_UINT32:
         return basic<std::uint32_t>(message, type);
     case SD_BUS_TYPE_UINT64:

@@ -1,5 +1,6 @@
 #include "ctl/files.hpp"
 
+#include "ctl/names.hpp"
 #include "ctl/table.hpp"
 
 #include <array>
@@ -8,13 +9,8 @@
 namespace fastrpc::ctl {
 namespace {
 
-const std::string prefix = "org.fastrpc1.";
 // A host keeps 1024 files, and a page holds one at least: whoever has more pages lies.
 constexpr int max_pages = 1024;
-
-std::string last_part(const std::string& path) {
-    return path.substr(path.rfind('/') + 1);
-}
 
 // A report in the order of org.fastrpc1's a(tsassttttt), with whose it is.
 json file_of(const json& report, json whose) {
@@ -70,21 +66,19 @@ Result<json> FileReader::read(BusClient& client) {
         read_one(client, path, interface, whose, since, answer);
     };
     for (const auto& [path, interfaces] : objects->items()) {
-        if (const std::string name = prefix + "ProtectionDomain"; interfaces.contains(name)) {
+        if (const std::string& name = names::pd; interfaces.contains(name)) {
             const json& pd = interfaces[name];
             if (pd.value("Pid", 0U) != 0) // else there is no host to ask
                 read_object(path, name,
-                            {{"domain", last_part(path.substr(0, path.find("/pd/")))},
-                             {"pd", pd.value("Kind", "")},
-                             {"session", nullptr}},
+                            {{"domain", names::domain_of_pd(path)}, {"pd", pd.value("Kind", "")}, {"session", nullptr}},
                             pd.value("Pid", 0U));
         }
-        if (const std::string name = prefix + "Session"; interfaces.contains(name)) {
+        if (const std::string& name = names::session; interfaces.contains(name)) {
             const json& session = interfaces[name];
             read_object(path, name,
-                        {{"domain", last_part(session.value("Domain", ""))},
+                        {{"domain", names::last_part(session.value("Domain", ""))},
                          {"pd", session.value("Pd", "")},
-                         {"session", last_part(path)}},
+                         {"session", names::last_part(path)}},
                         session.value("Pid", 0U));
         }
     }
@@ -92,7 +86,7 @@ Result<json> FileReader::read(BusClient& client) {
     return answer;
 }
 
-std::string file_text(const json& file) {
+std::string file_text(const json& file, const Style&) {
     const json& places = file["places"];
     if (!file["missing"].get<bool>())
         return fmt::format("{}: {}  {}  opens {}, bytes {}\n", owner(file), word(file["name"]),
@@ -103,16 +97,16 @@ std::string file_text(const json& file) {
     return text;
 }
 
-std::string files_text(const json& answer) {
+std::string files_text(const json& answer, const Style& style) {
     std::string text;
     std::vector<Row> rows{{"PD", "NAME", "OPENS", "BYTES", "WHERE"}};
     for (const json& file : answer["files"])
         if (file["missing"].get<bool>())
-            text += file_text(file);
+            text += file_text(file, style);
         else
             rows.push_back({owner(file), word(file["name"]), word(file["opens"]), word(file["bytes-read"]),
                             file["places"].empty() ? "-" : word(file["places"][0])});
-    if (rows.size() > 1) text += table(rows);
+    if (rows.size() > 1) text += table(rows, style);
     if (answer["files"].empty()) text += "none\n";
     if (!answer["missing"].get<bool>() && answer["left-out"] != 0)
         text += fmt::format("{} more were asked for in vain: fastrpcctl files --missing\n", word(answer["left-out"]));

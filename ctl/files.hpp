@@ -10,6 +10,7 @@
 #pragma once
 
 #include "ctl/bus_client.hpp"
+#include "ctl/table.hpp"
 
 #include <map>
 
@@ -37,8 +38,8 @@ private:
 /// standard output any more; none of them is an error. A fastrpcd that goes away is waited for.
 Status follow_files(BusClient& client, FileReader& reader, const std::function<void(const json& file)>& print);
 
-std::string files_text(const json& answer);
+std::string files_text(const json& answer, const Style& style);
 /// One line for an opened file; for a missing one its places follow, one per line.
-std::string file_text(const json& file);
+std::string file_text(const json& file, const Style& style);
 
 } // namespace fastrpc::ctl

@@ -1,6 +1,6 @@
 // follow_files: looks four times a second while somebody follows, because sessions announce nothing of their files.
-#include "base/unique_fd.hpp"
 #include "ctl/files.hpp"
+#include "ctl/signals.hpp"
 
 #include <array>
 #include <cerrno>
@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <fmt/core.h>
 #include <poll.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 namespace fastrpc::ctl {
@@ -19,14 +18,8 @@ constexpr int look_again_ms = 250;
 } // namespace
 
 Status follow_files(BusClient& client, FileReader& reader, const std::function<void(const json& file)>& print) {
-    sigset_t ending;
-    ::sigemptyset(&ending);
-    ::sigaddset(&ending, SIGINT);
-    ::sigaddset(&ending, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &ending, nullptr);
-    std::signal(SIGPIPE, SIG_IGN); // NOLINT: a write then fails instead
-    const UniqueFd signals(::signalfd(-1, &ending, SFD_CLOEXEC));
-    if (!signals) return fail_errno("waiting for signals", errno);
+    const Result<UniqueFd> ending = signals({SIGINT, SIGTERM});
+    if (!ending) return std::unexpected(ending.error());
     bool here = false;
     for (bool first = true;; first = false) {
         const auto news = reader.read(client);
@@ -37,7 +30,7 @@ Status follow_files(BusClient& client, FileReader& reader, const std::function<v
         if (news)
             for (const json& file : (*news)["files"]) print(file);
         if (std::fflush(stdout) != 0) return {};
-        std::array<pollfd, 2> wanted{pollfd{signals.get(), POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
+        std::array<pollfd, 2> wanted{pollfd{ending->get(), POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
         if (::poll(wanted.data(), wanted.size(), look_again_ms) > 0) return {};
     }
 }

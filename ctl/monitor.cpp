@@ -90,13 +90,13 @@ std::vector<json> Monitor::hear(const BusEvent& event) {
     return events;
 }
 
-std::string event_text(const json& event) {
+std::string event_text(const json& event, const Style& style) {
     const std::string name = event.value("event", "");
     std::string text = time_of_day(event.value("time-usec", std::uint64_t{0}));
     if (const std::string object = event.value("object", ""); !object.empty()) text += "  " + printable(object);
     if (name == "state" || name == "generation") {
         text += fmt::format("  {} {} > {}", name, event["before"].is_null() ? "?" : text_of(event["before"]),
-                            text_of(event["now"]));
+                            paint(text_of(event["now"]), style));
         if (const std::string reason = event.value("reason", ""); !reason.empty()) text += ": " + printable(reason);
     } else {
         text += "  " + name;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "ctl/bus_client.hpp"
+#include "ctl/table.hpp"
 
 #include <map>
 
@@ -31,6 +32,6 @@ private:
 };
 
 /// One line for people: time of day, object, what happened.
-std::string event_text(const json& event);
+std::string event_text(const json& event, const Style& style);
 
 } // namespace fastrpc::ctl

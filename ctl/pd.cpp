@@ -1,5 +1,7 @@
 #include "ctl/pd.hpp"
 
+#include "ctl/names.hpp"
+
 #include <fmt/core.h>
 #include <thread>
 
@@ -9,7 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-const std::string interface = "org.fastrpc1.ProtectionDomain";
 constexpr auto look_again = 50ms;
 
 std::string path_of(const std::string& domain, const std::string& pd) {
@@ -29,8 +30,7 @@ bool reached(const std::string& verb, const json& now, const json& before) {
 } // namespace
 
 json pd_of(const std::string& path, const json& from) {
-    const std::string domain = path.substr(0, path.find("/pd/"));
-    return {{"domain", domain.substr(domain.rfind('/') + 1)},
+    return {{"domain", names::domain_of_pd(path)},
             {"pd", from.value("Kind", "")},
             {"static", from.value("Static", false)},
             {"state", from.value("State", "")},
@@ -52,7 +52,7 @@ Result<json> query_pds(BusClient& client) {
     if (!objects) return objects;
     json pds = json::array();
     for (const auto& [path, interfaces] : objects->items())
-        if (interfaces.contains(interface)) pds.push_back(pd_of(path, interfaces[interface]));
+        if (interfaces.contains(names::pd)) pds.push_back(pd_of(path, interfaces[names::pd]));
     return json{{"pds", pds}};
 }
 
@@ -74,7 +74,7 @@ Result<json> order_pd(BusClient& client, const std::string& verb, const std::str
     const auto before = query_pd(client, domain, pd);
     if (!before) return before;
     const char* method = verb == "start" ? "Start" : verb == "stop" ? "Stop" : "Restart";
-    if (auto accepted = client.call(path_of(domain, pd), interface, method); !accepted) return accepted;
+    if (auto accepted = client.call(path_of(domain, pd), names::pd, method); !accepted) return accepted;
     const auto limit = Clock::now() + patience;
     for (;;) {
         auto now = query_pd(client, domain, pd);

@@ -1,5 +1,6 @@
 #include "ctl/queries.hpp"
 
+#include "ctl/names.hpp"
 #include "ctl/pd.hpp"
 
 #include <charconv>
@@ -9,19 +10,6 @@
 
 namespace fastrpc::ctl {
 namespace {
-
-const std::string root = "/org/fastrpc1";
-const std::string prefix = "org.fastrpc1.";
-
-// Null when the host does not answer: one silent host must not hide all others.
-json usage(BusClient& client, const std::string& path, const std::string& interface) {
-    const auto answer = client.call(path, prefix + interface, "GetUsage");
-    return answer && !answer->empty() ? answer->at(0) : json();
-}
-
-std::string last_part(const std::string& path) {
-    return path.substr(path.rfind('/') + 1);
-}
 
 json domain_entry(const json& from) {
     return {{"name", from.value("Name", "")},
@@ -44,27 +32,57 @@ json domain_entry(const json& from) {
             {"problems", from.value("Problems", json::array())}};
 }
 
-json pd_entry(BusClient& client, const std::string& path, const json& from) {
-    json entry = pd_of(path, from);
-    entry["usage"] = usage(client, path, "ProtectionDomain");
-    return entry;
+// Sessions and PDs, first what the bus lists of them, then what only a question to each tells.
+void ask_hosts(BusClient& client, std::vector<json*> entries, const std::vector<Question>& questions, const char* key) {
+    const auto answers = client.ask(questions);
+    for (std::size_t i = 0; i < entries.size(); ++i) (*entries[i])[key] = answers ? (*answers)[i] : json();
 }
 
-json session_entry(BusClient& client, const std::string& path, const json& from) {
-    const auto label = client.property(path, prefix + "Session", "Label"); // not among the listed properties
-    return {{"id", last_part(path)},
-            {"domain", last_part(from.value("Domain", ""))},
+json session_entry(const std::string& path, const json& from) {
+    return {{"id", names::last_part(path)},
+            {"domain", names::last_part(from.value("Domain", ""))},
             {"pd", from.value("Pd", "")},
             {"state", from.value("State", "")},
             {"uid", from.value("OwnerUid", 0U)},
             {"owner", from.value("OwnerName", "")},
-            {"label", label ? *label : json("")},
+            {"label", ""},
             {"opened-usec", from.value("OpenedUSec", std::uint64_t{0})},
             {"pid", from.value("Pid", 0U)},
             {"rule", from.value("Rule", "")},
+            {"policy-revision", from.value("PolicyRevision", std::uint64_t{0})},
             {"generation", from.value("Generation", std::uint64_t{0})},
-            {"limits", from.value("Limits", json::object())},
-            {"usage", usage(client, path, "Session")}};
+            {"limits", from.value("Limits", json::object())}};
+}
+
+// Each with its label, which is not among the listed properties, and its usage if `usage`.
+json sessions_of(BusClient& client, const json& objects, bool usage) {
+    json sessions = json::array();
+    std::vector<Question> labels, usages;
+    for (const auto& [path, interfaces] : objects.items()) {
+        if (!interfaces.contains(names::session)) continue;
+        sessions.push_back(session_entry(path, interfaces[names::session]));
+        labels.push_back({path, names::session, "Label", true});
+        usages.push_back({path, names::session, "GetUsage"});
+    }
+    std::vector<json*> entries;
+    for (json& session : sessions) entries.push_back(&session);
+    ask_hosts(client, entries, labels, "label");
+    if (usage) ask_hosts(client, entries, usages, "usage");
+    return sessions;
+}
+
+json pds_with_usage(BusClient& client, const json& objects, const std::string& below) {
+    json pds = json::array();
+    std::vector<Question> usages;
+    for (const auto& [path, interfaces] : objects.items()) {
+        if (!interfaces.contains(names::pd) || !path.starts_with(below)) continue;
+        pds.push_back(pd_of(path, interfaces[names::pd]));
+        usages.push_back({path, names::pd, "GetUsage"});
+    }
+    std::vector<json*> entries;
+    for (json& pd : pds) entries.push_back(&pd);
+    ask_hosts(client, entries, usages, "usage");
+    return pds;
 }
 
 json queue_of(const json& requests) {
@@ -81,7 +99,7 @@ json queue_of(const json& requests) {
 json domains_of(const json& objects) {
     json domains = json::array();
     for (const auto& [path, interfaces] : objects.items())
-        if (interfaces.contains(prefix + "Domain")) domains.push_back(domain_entry(interfaces[prefix + "Domain"]));
+        if (interfaces.contains(names::domain)) domains.push_back(domain_entry(interfaces[names::domain]));
     return domains;
 }
 
@@ -121,14 +139,11 @@ Result<json> query_domain(BusClient& client, const std::string& name) {
     if (domain.is_null())
         return fail(ErrorKind::not_found, fmt::format("there is no domain \"{}\"; this machine has: {}", name,
                                                       known.empty() ? "none" : known));
-    const std::string path = root + "/domain/" + name;
-    const auto capabilities = client.call(path, prefix + "Domain", "GetCapabilities");
+    const std::string path = names::root + "/domain/" + name;
+    const auto capabilities = client.call(path, names::domain, "GetCapabilities");
     if (!capabilities) return capabilities;
     domain["capabilities"] = capabilities->empty() ? json::object() : capabilities->at(0);
-    domain["pds"] = json::array();
-    for (const auto& [place, interfaces] : objects->items())
-        if (place.starts_with(path + "/pd/") && interfaces.contains(prefix + "ProtectionDomain"))
-            domain["pds"].push_back(pd_entry(client, place, interfaces[prefix + "ProtectionDomain"]));
+    domain["pds"] = pds_with_usage(client, *objects, path + "/pd/");
     domain["hints"] = hints_for(domain);
     return domain;
 }
@@ -136,17 +151,13 @@ Result<json> query_domain(BusClient& client, const std::string& name) {
 Result<json> query_list(BusClient& client) {
     const auto objects = client.objects();
     if (!objects) return objects;
-    json list{{"domains", domains_of(*objects)}, {"pds", json::array()}, {"sessions", json::array()}};
-    for (const auto& [path, interfaces] : objects->items()) {
-        if (interfaces.contains(prefix + "ProtectionDomain"))
-            list["pds"].push_back(pd_entry(client, path, interfaces[prefix + "ProtectionDomain"]));
-        if (interfaces.contains(prefix + "Session"))
-            list["sessions"].push_back(session_entry(client, path, interfaces[prefix + "Session"]));
-    }
-    const auto queue = client.call(root, prefix + "Manager", "ListQueue");
+    json list{{"domains", domains_of(*objects)},
+              {"pds", pds_with_usage(client, *objects, "/")},
+              {"sessions", sessions_of(client, *objects, true)}};
+    const auto queue = client.call(names::root, names::manager, "ListQueue");
     if (!queue) return queue;
     list["queue"] = queue->empty() ? json::array() : queue_of(queue->at(0));
-    auto totals = client.call(root, prefix + "Manager", "GetStats");
+    auto totals = client.call(names::root, names::manager, "GetStats");
     if (!totals) return totals;
     list["totals"] = totals->empty() ? json::object() : totals->at(0);
     return list;
@@ -158,41 +169,77 @@ Result<json> query_status(BusClient& client) {
          {std::pair("version", "DaemonVersion"), std::pair("state", "State"),
           std::pair("policy-revision", "PolicyRevision"), std::pair("policy-problem", "PolicyProblem"),
           std::pair("features", "Features")}) {
-        auto value = client.property(root, prefix + "Manager", property);
+        auto value = client.property(names::root, names::manager, property);
         if (!value) return value;
         status[key] = std::move(*value);
     }
     const auto objects = client.objects();
     if (!objects) return objects;
     status["domains"] = domains_of(*objects);
+    status["pds"] = json::array();
+    std::uint64_t sessions = 0;
+    for (const auto& [path, interfaces] : objects->items()) {
+        if (interfaces.contains(names::pd)) status["pds"].push_back(pd_of(path, interfaces[names::pd]));
+        if (interfaces.contains(names::session)) ++sessions;
+    }
+    status["sessions"] = sessions;
     return status;
 }
 
+Result<json> query_sessions(BusClient& client, bool usage) {
+    const auto objects = client.objects();
+    if (!objects) return objects;
+    return json{{"sessions", sessions_of(client, *objects, usage)}};
+}
+
+Result<json> query_session(BusClient& client, const std::string& id) {
+    auto all = query_sessions(client, true);
+    if (!all) return all;
+    for (json& session : (*all)["sessions"])
+        if (session["id"] == id) return session;
+    return fail(
+        ErrorKind::not_found,
+        fmt::format("there is no session \"{}\" that you may see: fastrpcctl session list shows which there are", id));
+}
+
+Status terminate_session(BusClient& client, const std::string& id) {
+    const auto known = query_session(client, id);
+    if (!known) return std::unexpected(known.error());
+    const auto closed = client.call(names::root + "/session/" + id, names::session, "Close");
+    if (!closed) return std::unexpected(closed.error());
+    return {};
+}
+
 Result<json> reload_policy(BusClient& client) {
-    const auto answer = client.call(root, prefix + "Manager", "ReloadPolicy");
+    const auto answer = client.call(names::root, names::manager, "ReloadPolicy");
     if (!answer) return answer;
     if (answer->size() != 2)
         return fail(ErrorKind::protocol, "fastrpcd answers in a way that fastrpcctl does not understand");
     return json{{"policy-revision", answer->at(0)}, {"warnings", answer->at(1)}};
 }
 
-Result<json> query_explain(BusClient& client, const std::string& domain, const std::string& pd,
-                           const Account* account) {
-    const auto answer = client.explain(domain, pd, account);
+Result<json> query_explain(BusClient& client, const Request& request) {
+    const auto answer = client.explain(request);
     if (!answer) return answer;
     if (answer->size() != 4)
         return fail(ErrorKind::protocol, "fastrpcd explains in a way that fastrpcctl does not understand");
     json limits = answer->at(3);
-    for (const char* key : {"file", "line", "fix"}) limits.erase(key);
-    return json{{"uid", account == nullptr ? json() : json(account->uid)},
-                {"domain", domain},
-                {"pd", pd},
+    for (const char* key : {"file", "line", "fix", "ask", "near", "near-count", "change-file", "change"})
+        limits.erase(key);
+    return json{{"uid", request.account == nullptr ? json() : json(request.account->uid)},
+                {"domain", request.domain},
+                {"pd", request.pd},
                 {"allowed", answer->at(0)},
                 {"rule", answer->at(1)},
                 {"file", answer->at(3).value("file", "")},
                 {"line", answer->at(3).value("line", 0U)},
                 {"reason", answer->at(2)},
                 {"fix", answer->at(3).value("fix", "")},
+                {"ask", answer->at(3).value("ask", false)},
+                {"near", answer->at(3).value("near", json::array())},
+                {"near-count", answer->at(3).value("near-count", 0U)},
+                {"change-file", answer->at(3).value("change-file", "")},
+                {"change", answer->at(3).value("change", "")},
                 {"limits", limits}};
 }
 

@@ -2,10 +2,12 @@
 #include "ipc/control.hpp"
 
 #include "ipc/frame.hpp"
+#include "ipc/module_uri.hpp"
 #include "ipc/pack.hpp"
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <type_traits>
 
 namespace fastrpc {
@@ -26,8 +28,13 @@ struct Writer {
         for (const T& value : values) (*this)(value);
     }
     template<class T>
+    void operator()(const std::optional<T>& value) {
+        (*this)(static_cast<std::uint8_t>(value ? 1 : 0));
+        if (value) (*this)(*value);
+    }
+    template<class T>
     void operator()(const T& value) {
-        if constexpr (std::is_same_v<T, FileReport>) {
+        if constexpr (std::is_same_v<T, FileReport> || std::is_same_v<T, GrantedModule>) {
             members(*this, value);
         } else if constexpr (std::is_enum_v<T>) {
             (*this)(static_cast<std::underlying_type_t<T>>(value));
@@ -62,8 +69,15 @@ struct Reader {
         while (count-- > 0 && in.ok()) (*this)(values.emplace_back());
     }
     template<class T>
+    void operator()(std::optional<T>& value) {
+        std::uint8_t there = 0;
+        (*this)(there);
+        valid = valid && there <= 1;
+        if (there == 1) (*this)(value.emplace());
+    }
+    template<class T>
     void operator()(T& value) {
-        if constexpr (std::is_same_v<T, FileReport>) {
+        if constexpr (std::is_same_v<T, FileReport> || std::is_same_v<T, GrantedModule>) {
             members(*this, value);
         } else if constexpr (std::is_enum_v<T>) {
             std::underlying_type_t<T> number{};
@@ -94,11 +108,15 @@ void members(auto& walk, Is<Grant> auto& m) {
          m.limits.mapped_bytes, m.limits.buffers, m.limits.deadline_ms, m.limits.lanes_per_uid,
          m.limits.mapped_bytes_per_uid, m.limits.fds_per_uid, m.limits.queued_per_uid, m.limits.opens_per_minute,
          m.limits.queue_ms, m.limits.reclaim_idle_ms, m.limits.best_priority, m.limits.stack_bytes, m.thread_priority,
-         m.thread_stack, m.trusted);
+         m.thread_stack, m.trusted, m.modules);
+}
+void members(auto& walk, Is<GrantedModule> auto& m) {
+    each(walk, m.name, m.sha256);
 }
 void members(auto& walk, Is<StartMessage> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.owner_uid, m.label, m.opened_us);
     members(walk, m.grant);
+    each(walk, m.module_files);
 }
 void members(auto& walk, Is<Description> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.state, m.generation, m.restarts, m.pid, m.owner_uid, m.label,
@@ -146,11 +164,21 @@ bool known(PdKind kind) {
 bool known(PdState state) {
     return state >= PdState::waiting && state <= PdState::failed;
 }
+bool meaningful(const Grant& m) {
+    return m.modules.size() <= max_granted_modules &&
+           std::ranges::all_of(m.modules, is_module_name, &GrantedModule::name);
+}
 bool meaningful(const StartMessage& m) {
-    return known(m.domain) && known(m.kind) && !is_static(m.kind) && m.session_id != 0;
+    const bool files =
+        m.module_files.size() <= max_module_files && std::ranges::all_of(m.module_files, [&](const std::string& file) {
+            return std::ranges::count(m.module_files, file) == 1 &&
+                   std::ranges::count(m.grant.modules, file, &GrantedModule::name) == 1;
+        });
+    return files && meaningful(m.grant) && known(m.domain) && known(m.kind) && !is_static(m.kind) && m.session_id != 0;
 }
 bool meaningful(const Description& m) {
-    return known(m.domain) && known(m.kind) && known(m.state) && is_static(m.kind) == (m.session_id == 0);
+    return meaningful(m.grant) && known(m.domain) && known(m.kind) && known(m.state) &&
+           is_static(m.kind) == (m.session_id == 0);
 }
 bool meaningful(const Counters&) {
     return true;

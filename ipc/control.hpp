@@ -6,7 +6,8 @@
 //
 //   op           direction        payload          fds                                   answer
 //   32 start     fastrpcd > host  StartMessage     session socket (host end), then the    33 ready, or 34 failed
-//                                                  client's module directories
+//                                                  client's module directories, then its sealed
+//                                                  module files
 //   33 ready     host > fastrpcd  Description      -                                      -
 //   34 failed    host > fastrpcd  FailedMessage    -                                      - (the host then ends)
 //   35 describe  host > fastrpcd  Description      -                                      reply: empty, or an error
@@ -74,6 +75,7 @@ struct StartMessage {
     std::string label;           ///< the client's own words, for display only
     std::uint64_t opened_us = 0; ///< CLOCK_REALTIME
     Grant grant;
+    std::vector<std::string> module_files; ///< names of the modules whose files are the last fds, in their order
     friend bool operator==(const StartMessage&, const StartMessage&) = default;
 };
 

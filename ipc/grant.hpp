@@ -4,8 +4,12 @@
 // PD is created with, and a limit of 0 means "none of it", never "no limit".
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace fastrpc {
 
@@ -29,6 +33,11 @@ struct Limits {
     friend bool operator==(const Limits&, const Limits&) = default;
 };
 
+/// Of one request: modules named, files of them, and bytes of those files in all.
+inline constexpr std::size_t max_granted_modules = 32;
+inline constexpr std::uint32_t max_module_files = 8;
+inline constexpr std::uint64_t max_module_bytes = 64ULL << 20;
+
 /// Directories that a client may bring.
 inline constexpr std::uint32_t max_session_directories = 8;
 /// Beside buffers, lanes and directories: a host's node, sockets, watches and the files that its DSP has open.
@@ -39,8 +48,15 @@ inline constexpr std::uint32_t host_lane_fds = 3;
 
 /// Fds that the host of one session may come to hold.
 constexpr std::uint32_t session_fds(const Limits& limits) noexcept {
-    return limits.buffers + limits.lanes * host_lane_fds + max_session_directories + host_fds;
+    return limits.buffers + limits.lanes * host_lane_fds + max_session_directories + max_module_files + host_fds;
 }
+
+/// A module that a session may load.
+struct GrantedModule {
+    std::string name;                                ///< file name, e.g. "libcalculator_skel.so"
+    std::optional<std::array<std::byte, 32>> sha256; ///< of the file, when it must be that one
+    friend bool operator==(const GrantedModule&, const GrantedModule&) = default;
+};
 
 struct Grant {
     std::string rule;             ///< name of the rule that allowed it
@@ -54,6 +70,7 @@ struct Grant {
     std::uint32_t thread_stack = 0; ///< bytes
     /// May be served where a client can attack the kernel itself (the first generation of QDA, KERNEL 2.5 no. 3).
     bool trusted = false;
+    std::vector<GrantedModule> modules; ///< that the session may load of its client's; empty: any
     friend bool operator==(const Grant&, const Grant&) = default;
 };
 

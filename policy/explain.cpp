@@ -1,47 +1,54 @@
-// Why a decision came out as it did, and the smallest change that turns a no into a yes.
-//
-// A suggestion is never guessed: the change is tried on the policy in memory first, and only one that would work is
-// made. No user database is asked here; that could block, and the numbers of the bus are what was decided on.
-#include "policy/rule.hpp"
+// The words of a decision: which rule, why it is about the request, and which rules nearly were.
+#include "policy/explain.hpp"
+
+#include "policy/words.hpp"
 
 #include <algorithm>
 #include <fmt/core.h>
-#include <string>
 
 namespace fastrpc::policy {
 namespace {
 
-constexpr std::size_t most_near = 3;
-
-std::string quoted(const Rule& rule) {
-    return fmt::format("rule \"{}\" ({}:{})", rule.name, rule.file, rule.line);
-}
+constexpr std::size_t most_told = 3;
 
 std::string article(PdKind kind) {
     const std::string_view word = to_string(kind);
     return fmt::format("{} {} PD", word.starts_with('u') || word.starts_with('a') ? "an" : "a", word);
 }
 
-template<class T, std::size_t N>
-std::string list(const Set<T>& set, const std::array<T, N>& all) {
+std::string list(const std::vector<Pattern>& patterns, std::string_view separator) {
     std::string text;
-    for (const T value : all)
-        if (set.has(value)) text += fmt::format("{}{}", text.empty() ? "" : ", ", to_string(value));
+    for (const Pattern& pattern : patterns) text.append(text.empty() ? "" : separator).append(pattern.text());
     return text;
 }
 
-// "members of group fastrpc" for a rule that did not match the subject.
-std::string audience(const Rule& rule) {
+std::string list(const std::vector<ModulePattern>& modules) {
     std::string text;
-    if (rule.who.by_user) text = "users " + rule.who.users_text;
-    if (rule.who.by_group) {
-        text += text.empty() ? "members of" : " who are members of";
-        std::string_view separator = " group ";
-        for (const GroupName& group : rule.who.groups) {
-            text +=
-                fmt::format("{}{}{}", separator, group.text, group.gid ? "" : " (which this machine does not have)");
-            separator = " or ";
-        }
+    for (const ModulePattern& module : modules) {
+        text.append(text.empty() ? "" : " or ").append(module.name.text());
+        if (module.hash) text += fmt::format(" (SHA-256 {}...)", to_string(*module.hash).substr(0, 12));
+    }
+    return text;
+}
+
+std::string node_list(std::uint32_t bits) {
+    std::string text;
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+        if ((bits >> (i + 1) & 1U) != 0) text.append(text.empty() ? "" : ", ").append(nodes[i]);
+    return text;
+}
+
+std::string hash_count(const Rule& rule) {
+    const std::size_t count = rule.what.hashes.size();
+    return count == 1 ? "one SHA-256" : fmt::format("one of {} SHA-256", count);
+}
+
+std::string group_list(const Who& who) {
+    std::string text = "members of";
+    std::string_view separator = " group ";
+    for (const GroupName& group : who.groups) {
+        text += fmt::format("{}{}{}", separator, group.text, group.gid ? "" : " (which this machine does not have)");
+        separator = " or ";
     }
     return text;
 }
@@ -53,25 +60,23 @@ std::string match_reason(const Rule& rule, const Subject& subject) {
     if (rule.who.by_user) text = fmt::format("uid {} is among its users", subject.uid);
     if (const GroupName* group = rule.who.matching_group(subject))
         text += fmt::format("{}uid {} is in group {}", text.empty() ? "" : " and ", subject.uid, group->text);
+    const auto label =
+        std::ranges::find_if(rule.who.labels, [&](const Pattern& one) { return one.matches(subject.label); });
+    if (label != rule.who.labels.end())
+        text += fmt::format("{}its label is {}", text.empty() ? "" : " and ", label->text());
     return text;
 }
 
-// Whether an allowing rule misses the request by one condition.
-bool is_near(const Rule& rule, const Subject& subject, const Object& object) {
-    if (rule.effect != Effect::allow) return false;
-    const bool domain = rule.domains.has(object.domain);
-    const bool kind = rule.kinds.has(object.kind);
-    if (!domain && !kind) return false;
-    return rule.who.matches(subject) != (domain && kind);
+std::string limits_wanted(const Rule& rule) {
+    const Limits& limits = rule.limits;
+    return fmt::format("for no more than {} lanes, {} bytes of memory, {} bytes of stack and {}", limits.lanes,
+                       limits.mapped_bytes, limits.stack_bytes,
+                       limits.best_priority == 0 ? "no priority"
+                                                 : fmt::format("priority {} or less urgent", limits.best_priority));
 }
 
-// What such a rule allows instead.
-std::string near_miss(const Rule& rule, const Object& object) {
-    if (!rule.domains.has(object.domain))
-        return fmt::format("{} allows it, but only on {}", quoted(rule), list(rule.domains, all_domains));
-    if (!rule.kinds.has(object.kind))
-        return fmt::format("{} allows it, but only for kind {}", quoted(rule), list(rule.kinds, all_pd_kinds));
-    return fmt::format("{} allows it, but only to {}", quoted(rule), audience(rule));
+std::string_view verb(Effect effect) {
+    return effect == Effect::allow ? "allows" : effect == Effect::ask ? "asks polkit about" : "denies";
 }
 
 // Stops at the first that it does not tell: a refusal must not cost more the more rules there are.
@@ -79,61 +84,97 @@ std::string near_misses(const Compiled& policy, const Subject& subject, const Ob
     std::string text;
     std::size_t count = 0;
     for (const Rule& rule : policy.rules) {
-        if (!is_near(rule, subject, object)) continue;
-        if (++count > most_near) return text + ", and others";
-        text += (count == 1 ? "; nearest: " : ", ") + near_miss(rule, object);
+        if (rule.effect == Effect::deny) continue;
+        const std::optional<std::string_view> condition = only_miss(rule, subject, object);
+        if (!condition) continue;
+        if (++count > most_told) return text + ", and others";
+        text += fmt::format("{}{} {} it, but {}", count == 1 ? "; nearest: " : ", ", quoted(rule), verb(rule.effect),
+                            wanted(rule, *condition, object));
     }
     return text;
 }
 
-// A group that the subject could join to be allowed, or none; `rule` is the one that decides now, or none. In one more
-// group, the first of the rules that match now and of those of that group decides.
-const GroupName* helpful_group(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule) {
-    const Index& index =
-        policy.by_object[static_cast<std::size_t>(object.domain)][static_cast<std::size_t>(object.kind)];
-    auto best = static_cast<std::uint32_t>(rule != nullptr ? rule - policy.rules.data() : std::ssize(policy.rules));
-    const GroupName* helpful = nullptr;
-    for (const Index::Group& group : index.groups()) {
-        const std::optional<std::uint32_t> first = index.match(group, subject.uid);
-        if (!first || *first >= best || policy.rules[*first].effect != Effect::allow) continue;
-        best = *first;
-        helpful = &*std::ranges::find(policy.rules[best].who.groups, std::optional(group.gid), &GroupName::gid);
-    }
-    return helpful;
-}
-
-// A file with one rule for exactly this request; `above` is the rule that denies it now, or none.
-std::string new_rule(const Compiled& policy, const Subject& subject, const Object& object, const Rule* above) {
-    const std::string base = fmt::format("uid-{}-{}-{}", subject.uid, to_string(object.domain), to_string(object.kind));
-    // Neither the name of a rule nor that of a file, which would then be masked, may be there already.
-    const auto taken = [&](const std::string& wanted) {
-        return policy.has_rule(wanted) || policy.files.contains(fmt::format("60-{}.json", wanted));
-    };
-    std::string name = base;
-    for (int n = 2; taken(name); ++n) name = fmt::format("{}-{}", base, n);
-    const std::string priority =
-        above != nullptr && above->priority >= 0 ? fmt::format(R"("priority": {}, )", above->priority + 1) : "";
-    const std::string directory = policy.directories.empty() ? "/etc/fastrpcd/policy.d" : policy.directories.back();
-    return fmt::format("an administrator can add {}/60-{}.json with "
-                       R"({{"rules": [{{"name": "{}", {}"subject": {{"users": [{}]}}, "domains": ["{}"], )"
-                       R"("kinds": ["{}"], "effect": "allow"}}]}})",
-                       directory, name, name, priority, subject.uid, to_string(object.domain), to_string(object.kind));
-}
-
-std::string fix(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule) {
-    if (const GroupName* group = helpful_group(policy, subject, object, rule))
-        return fmt::format("add the user to group {} and log in again: usermod -aG {} \"$(id -nu {})\"", group->text,
-                           group->text, subject.uid);
-    if (rule != nullptr && rule->priority == most_priority)
-        return fmt::format("an administrator would have to change {}: no priority is above its own", quoted(*rule));
-    return new_rule(policy, subject, object, rule);
+std::string request_text(const Object& object) {
+    std::string text = fmt::format("{} on {}", article(object.kind), to_string(object.domain));
+    if (const std::uint32_t asked = object.attributes & ~attributes_of(object.kind); asked != 0)
+        text += " with attributes " + attribute_list(asked);
+    return text;
 }
 
 } // namespace
 
+std::string quoted(const Rule& rule) {
+    return fmt::format("rule \"{}\" ({}:{})", rule.name, rule.file, rule.line);
+}
+
+std::string attribute_list(std::uint32_t attributes) {
+    std::string text;
+    const auto add = [&](std::string_view word) { text.append(text.empty() ? "" : ", ").append(word); };
+    for (const AttributeName& name : attribute_names) {
+        if ((attributes & name.bit) != 0) add(name.name);
+        attributes &= ~name.bit;
+    }
+    if (attributes != 0) add(fmt::format("0x{:x}", attributes));
+    return text;
+}
+
+std::string audience(const Who& who) {
+    if (who.any) return "everybody";
+    std::string text;
+    if (who.by_user) text = "users " + who.users_text;
+    if (who.by_group) text += (text.empty() ? "" : " who are ") + group_list(who);
+    if (!who.labels.empty()) text += (text.empty() ? "label " : " with label ") + list(who.labels, " or ");
+    return text;
+}
+
+std::string wishes(const Rule& rule) {
+    std::string text;
+    const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+    if (rule.what.nodes != 0) add("nodes " + node_list(rule.what.nodes));
+    if (!rule.what.modules.empty()) add("modules " + list(rule.what.modules));
+    if (!rule.what.hashes.empty()) add("modules with " + hash_count(rule));
+    if (rule.attributes != 0) add("attributes " + attribute_list(rule.attributes));
+    if (!rule.narrows) add("not beyond its limits");
+    return text;
+}
+
+std::optional<std::string_view> only_miss(const Rule& rule, const Subject& subject, const Object& object) {
+    std::optional<std::string_view> missed;
+    const auto holds = [&](std::string_view condition, bool met) {
+        if (met) return true;
+        if (missed) return false; // the second one
+        missed = condition;
+        return true;
+    };
+    const Who& who = rule.who;
+    const bool near =
+        holds("domains", rule.domains.has(object.domain)) && holds("kinds", rule.kinds.has(object.kind)) &&
+        holds("users", !who.by_user || who.matches_user(subject)) &&
+        holds("groups", !who.by_group || who.matching_group(subject) != nullptr) &&
+        holds("labels", who.matches_label(subject)) && holds("nodes", rule.is_on_node(object)) &&
+        holds("modules", rule.names_modules(object)) && holds("module_sha256", rule.names_hashes(object)) &&
+        holds("attributes", rule.gives_attributes(object)) && holds("limits", rule.gives_size(object));
+    return near ? missed : std::nullopt;
+}
+
+std::string wanted(const Rule& rule, std::string_view condition, const Object& object) {
+    if (condition == "domains") return "only on " + list(rule.domains, all_domains);
+    if (condition == "kinds") return "only for kind " + list(rule.kinds, all_pd_kinds);
+    if (condition == "users") return "only to users " + rule.who.users_text;
+    if (condition == "groups") return "only to " + group_list(rule.who);
+    if (condition == "labels") return "only to label " + list(rule.who.labels, " or ");
+    if (condition == "nodes") return "only on a node of kind " + node_list(rule.what.nodes);
+    const std::string_view unnamed = object.modules.empty() ? ", and the request names none" : "";
+    if (condition == "modules") return fmt::format("only for modules {}{}", list(rule.what.modules), unnamed);
+    if (condition == "module_sha256") return fmt::format("only for modules with {}{}", hash_count(rule), unnamed);
+    if (condition == "attributes")
+        return rule.attributes == 0 ? "without attributes" : "only with attributes " + attribute_list(rule.attributes);
+    return limits_wanted(rule);
+}
+
 void explain(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule,
              Decision& decision) {
-    const std::string request = fmt::format("{} on {}", article(object.kind), to_string(object.domain));
+    const std::string request = request_text(object);
     if (decision.allowed) {
         decision.reason =
             fmt::format("{} allows uid {} {}: {}", quoted(*rule), subject.uid, request, match_reason(*rule, subject));
@@ -148,15 +189,18 @@ void explain(const Compiled& policy, const Subject& subject, const Object& objec
             fmt::format("ask for a domain that has them ({}), or for a signed PD", list(capable, all_domains));
         return;
     }
-    if (rule != nullptr)
+    if (decision.ask)
+        decision.reason = fmt::format("{} asks polkit whether uid {} may have {}: {}", quoted(*rule), subject.uid,
+                                      request, match_reason(*rule, subject));
+    else if (rule != nullptr)
         decision.reason =
             fmt::format("{} denies uid {} {}: {}", quoted(*rule), subject.uid, request, match_reason(*rule, subject));
     else if (policy.rules.empty())
         decision.reason = fmt::format("no rule allows uid {} {}: the policy has no rules at all", subject.uid, request);
     else
         decision.reason = fmt::format("no rule allows uid {} {}", subject.uid, request);
-    decision.reason += near_misses(policy, subject, object);
-    decision.fix = fix(policy, subject, object, rule);
+    if (!decision.ask) decision.reason += near_misses(policy, subject, object);
+    decision.fix = advice(policy, subject, object, rule);
 }
 
 } // namespace fastrpc::policy

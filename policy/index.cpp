@@ -8,40 +8,81 @@
 
 namespace fastrpc::policy {
 
-void Index::compile(const std::vector<Rule>& rules, std::span<const std::uint32_t> chosen) {
-    static constexpr UidRange all{0, 0xFFFFFFFF};
-    std::vector<Span> spans;
-    for (const std::uint32_t rule : chosen) {
-        const Who& who = rules[rule].who;
-        if (!who.any && !who.by_user && !who.by_group) continue;
-        const bool by_user = !who.any && who.by_user;
-        const std::span<const UidRange> ranges = by_user ? std::span(who.uids) : std::span(&all, 1);
-        for (const UidRange& range : ranges) {
-            if (who.any || !who.by_group) {
-                spans.push_back({everybody, range.first, range.last, rule});
-                continue;
-            }
-            for (const GroupName& group : who.groups)
-                if (group.gid) spans.push_back({*group.gid, range.first, range.last, rule});
+struct Index::Draft {
+    std::uint32_t module = PatternTable::none;
+    std::uint32_t label = PatternTable::none;
+    std::uint64_t gid = everybody;
+    Span span;
+    [[nodiscard]] auto row() const { return std::tuple(module, label, gid); }
+};
+
+struct Index::Request {
+    const std::vector<Rule>& rules;
+    const Object& object;
+    std::uint32_t uid;
+    bool asks; ///< for attributes that a plain rule may not give
+};
+
+void Index::compile(const Compiled& policy, std::span<const std::uint32_t> chosen) {
+    std::vector<Draft> drafts;
+    for (const std::uint32_t rule : chosen) draft(policy, rule, drafts);
+    std::ranges::sort(drafts, {}, [](const Draft& draft) {
+        return std::tuple(draft.module, draft.label, draft.gid, draft.span.first, draft.span.rule);
+    });
+    for (auto begin = drafts.cbegin(); begin != drafts.cend();) {
+        const auto end = std::find_if(begin, drafts.cend(), [&](const Draft& d) { return d.row() != begin->row(); });
+        if (blocks_.empty() || blocks_.back().module != begin->module || blocks_.back().label != begin->label) {
+            const auto first_row = static_cast<std::uint32_t>(rows_.size());
+            blocks_.push_back({begin->module, begin->label, {first_row, first_row}});
         }
-    }
-    std::ranges::sort(spans, {}, [](const Span& span) { return std::tuple(span.gid, span.first, span.rule); });
-    for (auto begin = spans.begin(); begin != spans.end() && begin->gid != everybody;) {
-        const auto end = std::find_if(begin, spans.end(), [&](const Span& span) { return span.gid != begin->gid; });
-        const auto first_step = static_cast<std::uint32_t>(steps_.size());
-        add_row({begin, end});
-        groups_.push_back(
-            {static_cast<std::uint32_t>(begin->gid), first_step, static_cast<std::uint32_t>(steps_.size())});
+        add_row(policy, {begin, end});
+        blocks_.back().rows.end = static_cast<std::uint32_t>(rows_.size());
         begin = end;
     }
-    everybody_ = static_cast<std::uint32_t>(steps_.size());
-    add_row({std::ranges::find(spans, everybody, &Span::gid), spans.end()});
+    blocks_.shrink_to_fit();
+    rows_.shrink_to_fit();
     steps_.shrink_to_fit();
-    groups_.shrink_to_fit();
+    spans_.shrink_to_fit();
+}
+
+// One for each combination of uids, group, label and module. A rule that denies modules is about requests that name
+// none, too, so it stands where those look.
+void Index::draft(const Compiled& policy, std::uint32_t number, std::vector<Draft>& drafts) {
+    static constexpr UidRange all{0, 0xFFFFFFFF};
+    const Rule& rule = policy.rules[number];
+    const Who& who = rule.who;
+    if (!who.any && !who.by_user && !who.by_group && who.labels.empty()) return;
+    const std::span<const UidRange> uids = who.by_user ? std::span(who.uids) : std::span(&all, 1);
+    std::vector<std::uint64_t> gids;
+    for (const GroupName& group : who.groups)
+        if (group.gid) gids.push_back(*group.gid);
+    if (!who.by_group) gids = {everybody};
+    std::vector<std::uint32_t> labels, modules;
+    for (const Pattern& label : who.labels) labels.push_back(policy.labels.number_of(label));
+    if (rule.effect != Effect::deny)
+        for (const ModulePattern& module : rule.what.modules) modules.push_back(policy.modules.number_of(module.name));
+    if (labels.empty()) labels = {PatternTable::none};
+    if (modules.empty()) modules = {PatternTable::none};
+    for (const UidRange& range : uids)
+        for (const std::uint64_t gid : gids)
+            for (const std::uint32_t label : labels)
+                for (const std::uint32_t module : modules)
+                    drafts.push_back({module, label, gid, {range.first, range.last, range.last, number}});
+}
+
+void Index::add_row(const Compiled& policy, std::span<const Draft> drafts) {
+    std::vector<Span> plain, picky;
+    for (const Draft& draft : drafts) (policy.rules[draft.span.rule].is_plain() ? plain : picky).push_back(draft.span);
+    Row row{.gid = drafts.front().gid};
+    row.steps = add_steps(plain);
+    row.plain = add_tree(plain);
+    row.picky = add_tree(picky);
+    rows_.push_back(row);
 }
 
 // `spans` are in the order of their first uids.
-void Index::add_row(std::span<const Span> spans) {
+Index::Part Index::add_steps(std::span<const Span> spans) {
+    const auto begin = static_cast<std::uint32_t>(steps_.size());
     std::vector<std::uint64_t> cuts;
     for (const Span& span : spans) {
         cuts.push_back(span.first);
@@ -63,31 +104,103 @@ void Index::add_row(std::span<const Span> spans) {
         if (rule != before) steps_.push_back({static_cast<std::uint32_t>(cut), rule});
         before = rule;
     }
+    return {begin, static_cast<std::uint32_t>(steps_.size())};
 }
 
-std::uint32_t Index::find(std::uint32_t begin, std::uint32_t end, std::uint32_t uid) const noexcept {
-    const std::span<const Step> row = std::span(steps_).subspan(begin, end - begin);
+Index::Part Index::add_tree(std::vector<Span>& spans) {
+    const auto begin = static_cast<std::uint32_t>(spans_.size());
+    set_most(spans);
+    spans_.insert(spans_.end(), spans.begin(), spans.end());
+    return {begin, static_cast<std::uint32_t>(spans_.size())};
+}
+
+std::uint32_t Index::set_most(std::span<Span> tree) noexcept {
+    if (tree.empty()) return 0;
+    Span& root = tree[tree.size() / 2];
+    const std::uint32_t before = set_most(tree.first(tree.size() / 2));
+    const std::uint32_t after = set_most(tree.subspan(tree.size() / 2 + 1));
+    return root.most = std::max({root.last, before, after});
+}
+
+template<class Take>
+void Index::each_block(const Compiled& policy, const Subject& subject, const Object& object, const Take& take) const {
+    const std::string_view module = object.modules.empty() ? std::string_view() : object.modules.front().name;
+    policy.modules.each(module, [&](std::uint32_t module_number) {
+        policy.labels.each(subject.label, [&](std::uint32_t label_number) {
+            const auto wanted = std::pair(module_number, label_number);
+            const auto block = std::ranges::lower_bound(blocks_, wanted, {},
+                                                        [](const Block& b) { return std::pair(b.module, b.label); });
+            if (block != blocks_.end() && std::pair(block->module, block->label) == wanted) take(*block);
+        });
+    });
+}
+
+const Index::Row* Index::find_row(Part rows, std::uint64_t gid) const noexcept {
+    const auto end = rows_.begin() + rows.end;
+    const auto found = std::ranges::lower_bound(rows_.begin() + rows.begin, end, gid, {}, &Row::gid);
+    return found != end && found->gid == gid ? &*found : nullptr;
+}
+
+std::uint32_t Index::find_step(Part steps, std::uint32_t uid) const noexcept {
+    const std::span<const Step> row = std::span(steps_).subspan(steps.begin, steps.end - steps.begin);
     const auto after = std::ranges::upper_bound(row, uid, {}, &Step::from);
     return after == row.begin() ? no_rule : std::prev(after)->rule;
 }
 
-std::optional<std::uint32_t> Index::match(const Subject& subject) const noexcept {
-    std::uint32_t first = find(everybody_, static_cast<std::uint32_t>(steps_.size()), subject.uid);
-    for (const std::uint32_t gid : subject.gids) {
-        const auto group = std::ranges::lower_bound(groups_, gid, {}, &Group::gid);
-        if (group != groups_.end() && group->gid == gid)
-            first = std::min(first, find(group->begin, group->end, subject.uid));
+// The rules whose uids hold that of the request, as far as they come before the best one so far.
+void Index::search(std::span<const Span> tree, const Request& request, std::uint32_t& best) noexcept {
+    while (!tree.empty()) {
+        const Span& root = tree[tree.size() / 2];
+        if (root.most < request.uid) return;
+        search(tree.first(tree.size() / 2), request, best);
+        if (root.first > request.uid) return;
+        if (root.last >= request.uid && root.rule < best && request.rules[root.rule].is_about(request.object))
+            best = root.rule;
+        tree = tree.subspan(tree.size() / 2 + 1);
     }
+}
+
+std::uint32_t Index::first_in(const Row& row, const Request& request, std::uint32_t best) const noexcept {
+    const auto tree = [&](Part part) { return std::span(spans_).subspan(part.begin, part.end - part.begin); };
+    if (request.asks)
+        search(tree(row.plain), request, best);
+    else
+        best = std::min(best, find_step(row.steps, request.uid));
+    search(tree(row.picky), request, best);
+    return best;
+}
+
+std::optional<std::uint32_t> Index::match(const Compiled& policy, const Subject& subject,
+                                          const Object& object) const noexcept {
+    const Request request{policy.rules, object, subject.uid, (object.attributes & ~attributes_of(object.kind)) != 0};
+    std::uint32_t first = no_rule;
+    each_block(policy, subject, object, [&](const Block& block) {
+        if (const Row* row = find_row(block.rows, everybody)) first = first_in(*row, request, first);
+        for (const std::uint32_t gid : subject.gids)
+            if (const Row* row = find_row(block.rows, gid)) first = first_in(*row, request, first);
+    });
     return first == no_rule ? std::nullopt : std::optional(first);
 }
 
-std::optional<std::uint32_t> Index::match(const Group& group, std::uint32_t uid) const noexcept {
-    const std::uint32_t rule = find(group.begin, group.end, uid);
-    return rule == no_rule ? std::nullopt : std::optional(rule);
-}
-
-std::size_t Index::bytes() const noexcept {
-    return steps_.capacity() * sizeof(Step) + groups_.capacity() * sizeof(Group);
+std::optional<Index::Joined> Index::best_group(const Compiled& policy, const Subject& subject, const Object& object,
+                                               std::uint32_t before) const {
+    const Request request{policy.rules, object, subject.uid, (object.attributes & ~attributes_of(object.kind)) != 0};
+    std::vector<Joined> joined;
+    each_block(policy, subject, object, [&](const Block& block) {
+        for (const Row& row : std::span(rows_).subspan(block.rows.begin, block.rows.end - block.rows.begin)) {
+            const std::uint32_t rule = row.gid == everybody ? before : first_in(row, request, before);
+            if (rule < before) joined.push_back({static_cast<std::uint32_t>(row.gid), rule});
+        }
+    });
+    // A group may be in several blocks; what its first rule says is what its members get.
+    std::ranges::sort(joined, {}, [](const Joined& one) { return std::pair(one.gid, one.rule); });
+    std::optional<Joined> best;
+    for (auto one = joined.begin(); one != joined.end(); ++one) {
+        const bool first_of_group = one == joined.begin() || std::prev(one)->gid != one->gid;
+        const bool better = first_of_group && (!best || one->rule < best->rule);
+        if (better && policy.rules[one->rule].effect == Effect::allow) best = *one;
+    }
+    return best;
 }
 
 } // namespace fastrpc::policy

@@ -1,7 +1,8 @@
 // From the text of the files to rules. Strict: what is not understood is an error with its place, because a rule that
 // means something else than its author thinks is worse than none.
-#include "policy/accounts.hpp"
+#include "policy/module_reader.hpp"
 #include "policy/rule.hpp"
+#include "policy/subject_reader.hpp"
 #include "policy/words.hpp"
 #include "settings/checks.hpp"
 #include "settings/drop_ins.hpp"
@@ -9,7 +10,6 @@
 #include "settings/suggest.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <fmt/core.h>
 #include <map>
 
@@ -19,7 +19,7 @@ namespace {
 using settings::DropIn, settings::fail_at, settings::JsonMember, settings::JsonType, settings::JsonValue;
 using settings::parse_located, settings::Place, settings::quote, settings::read_drop_ins, settings::suggest;
 
-constexpr std::int64_t most_id = 0xFFFFFFFE; // 0xFFFFFFFF means "no id" to the kernel
+constexpr std::size_t most_combinations = 16384;
 
 // What a rule cannot do without, in the order in which it is missed.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 5> needed_keys{
@@ -29,19 +29,11 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> needed_ke
      {"domains", R"(["unsigned-capable"])"},
      {"kinds", R"(["unsigned"])"}}};
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-// No more digits than an id has.
-bool is_number(std::string_view text) {
-    return !text.empty() && text.size() <= 10 && std::ranges::all_of(text, is_digit);
-}
-
 // Reads one file's rules; each member function reads one kind of value into its place in a Rule.
 class RuleReader : public settings::Checks {
 public:
-    RuleReader(const std::string& file, std::vector<std::string>& warnings) : Checks(file), warnings_(warnings) {}
+    RuleReader(const std::string& file, std::vector<std::string>& warnings) :
+        Checks(file), subjects_(file, warnings), warnings_(warnings) {}
 
     Status read_rule(const JsonValue& value, Rule& rule, Place& name_place) {
         if (Status ok = object(value, "a rule", rule_keys); !ok) return ok;
@@ -58,8 +50,8 @@ public:
         if (Status ok = read_effect(*value.find("effect"), rule); !ok) return ok;
         for (const JsonMember& member : value.members)
             if (Status ok = read_member(member, rule); !ok) return ok;
-        if (rule.effect == Effect::allow) warn_if_impossible(value, rule);
-        return {};
+        if (rule.effect != Effect::deny) warn_if_impossible(value, rule);
+        return few_combinations(value, rule);
     }
 
 private:
@@ -67,12 +59,17 @@ private:
 
     Status read_member(const JsonMember& member, Rule& rule) {
         if (member.key == "priority") return read_priority(member, rule);
-        if (member.key == "subject") return read_subject(member.value, rule);
+        if (member.key == "subject") return subjects_.read(member.value, rule.name, rule.who);
         if (member.key == "domains") return read_domains(member, rule);
         if (member.key == "kinds") return read_kinds(member, rule);
+        if (member.key == "nodes") return read_nodes(member, rule);
+        if (member.key == "modules") return read_modules(member, rule);
+        if (member.key == "module_sha256") return read_hashes(member, rule);
         if (member.key == "limits") return read_limits(member, rule);
         if (member.key == "attributes") return read_attributes(member, rule);
-        if (member.key == "trusted") return read_trusted(member, rule);
+        if (member.key == "trusted") return read_flag(member, rule, rule.trusted);
+        if (member.key == "narrows") return read_flag(member, rule, rule.narrows);
+        if (member.key == "audit") return read_audit(member, rule);
         if (member.key == "description") return expect(member, JsonType::string);
         return {}; // name and effect came first
     }
@@ -91,13 +88,22 @@ private:
     Status read_effect(const JsonMember& member, Rule& rule) const {
         if (Status ok = expect(member, JsonType::string); !ok) return ok;
         const std::string& effect = member.value.string;
-        if (effect == "ask")
-            return at(member.value.place, "the effect \"ask\" is not offered yet; use \"allow\" or \"deny\"");
         if (std::ranges::find(effects, effect) == effects.end())
             return at(member.value.place,
                       fmt::format("there is no effect {}{}", quote(effect), suggest(effect, effects)));
-        rule.effect = effect == "allow" ? Effect::allow : Effect::deny;
-        if (rule.effect == Effect::allow) rule.limits = default_limits;
+        rule.effect = effect == "allow" ? Effect::allow : effect == "ask" ? Effect::ask : Effect::deny;
+        if (rule.effect != Effect::deny) rule.limits = default_limits;
+        rule.audit = rule.effect == Effect::deny ? Audit::notice : Audit::info;
+        return {};
+    }
+
+    Status read_audit(const JsonMember& member, Rule& rule) const {
+        if (Status ok = expect(member, JsonType::string); !ok) return ok;
+        const auto* const found = std::ranges::find(audits, member.value.string);
+        if (found == audits.end())
+            return at(member.value.place, fmt::format("there is no audit level {}{}", quote(member.value.string),
+                                                      suggest(member.value.string, audits)));
+        rule.audit = static_cast<Audit>(found - audits.begin());
         return {};
     }
 
@@ -105,123 +111,6 @@ private:
         Result<std::int64_t> number = integer(member.value, "\"priority\"", least_priority, most_priority);
         if (!number) return std::unexpected(number.error());
         rule.priority = static_cast<int>(*number);
-        return {};
-    }
-
-    Status read_subject(const JsonValue& value, Rule& rule) {
-        if (Status ok = object(value, "\"subject\"", subject_keys); !ok) return ok;
-        if (value.members.empty())
-            return at(value.place, "\"subject\" names nobody; write \"users\", \"groups\" or \"any\": true");
-        for (const JsonMember& member : value.members) {
-            if (member.key == "any") {
-                if (Status ok = expect(member, JsonType::boolean); !ok) return ok;
-                if (!member.value.boolean) return at(member.value.place, "\"any\" can only be true; else leave it out");
-                if (value.members.size() > 1) return at(member.place, "\"any\" allows no other key beside it");
-                rule.who.any = true;
-            } else if (Status ok = read_accounts(member, rule); !ok) {
-                return ok;
-            }
-        }
-        return {};
-    }
-
-    Status read_accounts(const JsonMember& member, Rule& rule) {
-        if (Status ok = filled_array(member); !ok) return ok;
-        const bool users = member.key == "users";
-        (users ? rule.who.by_user : rule.who.by_group) = true;
-        for (const JsonValue& item : member.value.items)
-            if (Status ok = users ? read_user(item, rule) : read_group(item, rule); !ok) return ok;
-        return {};
-    }
-
-    Status read_user(const JsonValue& item, Rule& rule) {
-        std::string text = item.string;
-        if (item.type == JsonType::integer) {
-            Result<std::int64_t> uid = integer(item, "a uid", 0, most_id);
-            if (!uid) return std::unexpected(uid.error());
-            rule.who.uids.push_back({static_cast<std::uint32_t>(*uid), static_cast<std::uint32_t>(*uid)});
-            text = std::to_string(*uid);
-        } else if (item.type != JsonType::string) {
-            return at(item.place,
-                      fmt::format("a user is a name, a uid or a range \"2000-2999\", not {}", to_string(item.type)));
-        } else if (!text.empty() && is_digit(text[0])) {
-            Result<UidRange> range = uid_range(item);
-            if (!range) return std::unexpected(range.error());
-            rule.who.uids.push_back(*range);
-        } else {
-            Result<std::optional<std::uint32_t>> uid = account(item, uid_of, "user", rule);
-            if (!uid) return std::unexpected(uid.error());
-            if (*uid) rule.who.uids.push_back({**uid, **uid});
-        }
-        rule.who.users_text += (rule.who.users_text.empty() ? "" : ", ") + text;
-        return {};
-    }
-
-    Status read_group(const JsonValue& item, Rule& rule) {
-        if (item.type == JsonType::integer) {
-            Result<std::int64_t> gid = integer(item, "a gid", 0, most_id);
-            if (!gid) return std::unexpected(gid.error());
-            rule.who.groups.push_back({std::to_string(*gid), static_cast<std::uint32_t>(*gid)});
-            return {};
-        }
-        if (item.type != JsonType::string)
-            return at(item.place, fmt::format("a group is a name or a gid, not {}", to_string(item.type)));
-        if (is_number(item.string))
-            return at(item.place, fmt::format("write a gid as a number, without quotes: {}", item.string));
-        Result<std::optional<std::uint32_t>> gid = account(item, gid_of, "group", rule);
-        if (!gid) return std::unexpected(gid.error());
-        rule.who.groups.push_back({item.string, *gid});
-        return {};
-    }
-
-    // Number of a named account; none, with a warning, when this machine has no such account.
-    Result<std::optional<std::uint32_t>> account(const JsonValue& item,
-                                                 Result<std::optional<std::uint32_t>> (*look_up)(const std::string&),
-                                                 std::string_view what, const Rule& rule) {
-        // A name goes into explanations and commands, so it must be one.
-        const bool good = !item.string.empty() && item.string.size() <= 256 && item.string[0] != '-' &&
-                          !is_digit(item.string[0]) && std::ranges::all_of(item.string, [](char c) {
-                              return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                                     c == '-' || c == '_' || c == '.' || c == '$' || c == '@';
-                          });
-        if (!good)
-            return at(item.place,
-                      fmt::format("{} is not the name of a {}; everybody is \"any\": true", quote(item.string), what));
-        Result<std::optional<std::uint32_t>> id = look_up(item.string);
-        if (!id) return at(item.place, id.error().text);
-        if (!*id)
-            warn(item.place, fmt::format("this machine has no {} \"{}\"; rule \"{}\" does not match it", what,
-                                         item.string, rule.name));
-        return id;
-    }
-
-    Result<UidRange> uid_range(const JsonValue& item) const {
-        const std::string& text = item.string;
-        UidRange range;
-        const char* const end = text.data() + text.size();
-        const auto first = std::from_chars(text.data(), end, range.first);
-        if (is_number(text)) return at(item.place, fmt::format("write a uid as a number, without quotes: {}", text));
-        if (first.ec == std::errc{} && *first.ptr == '-') {
-            const auto last = std::from_chars(first.ptr + 1, end, range.last);
-            if (last.ec == std::errc{} && last.ptr == end && range.first <= range.last && range.last <= most_id)
-                return range;
-        }
-        return at(item.place, fmt::format("{} is not a range of uids such as \"2000-2999\"", quote(text)));
-    }
-
-    // Each word of the array to `take`, which says whether it knows it.
-    template<class Take>
-    Status words(const JsonMember& member, std::string_view what, std::span<const std::string_view> known,
-                 const Take& take) const {
-        const std::vector<JsonValue>& items = member.value.items;
-        for (auto item = items.begin(); item != items.end(); ++item) {
-            if (item->type != JsonType::string) return mismatch(*item, what, JsonType::string);
-            if (std::any_of(items.begin(), item, [&](const JsonValue& other) { return other.string == item->string; }))
-                return at(item->place, fmt::format("{} is here twice; leave one out", quote(item->string)));
-            if (!take(item->string))
-                return at(item->place, fmt::format("there is no {} {}{}", what.substr(what.find(' ') + 1),
-                                                   quote(item->string), suggest(item->string, known)));
-        }
         return {};
     }
 
@@ -248,9 +137,44 @@ private:
         });
     }
 
+    Status read_nodes(const JsonMember& member, Rule& rule) const {
+        if (Status ok = filled_array(member); !ok) return ok;
+        return words(member, "a kind of node", nodes, [&](const std::string& word) {
+            const auto* const found = std::ranges::find(nodes, word);
+            if (found != nodes.end()) rule.what.nodes |= 2U << (found - nodes.begin()); // NodeKind begins with unknown
+            return found != nodes.end();
+        });
+    }
+
+    Status read_modules(const JsonMember& member, Rule& rule) const {
+        if (Status ok = filled_array(member); !ok) return ok;
+        for (const JsonValue& item : member.value.items) {
+            const Result<NamedModule> module = read_module(item, *this);
+            if (!module) return std::unexpected(module.error());
+            std::string_view fault = pattern_fault(module->name->string);
+            if (fault.empty() && module->name->string.find('/') != std::string::npos)
+                fault = "is a file's name, without directories";
+            if (!fault.empty())
+                return at(module->name->place,
+                          fmt::format("{} is no module: the name of one {}", quote(module->name->string), fault));
+            rule.what.modules.push_back({Pattern(module->name->string), module->hash});
+        }
+        return {};
+    }
+
+    Status read_hashes(const JsonMember& member, Rule& rule) const {
+        if (Status ok = filled_array(member); !ok) return ok;
+        for (const JsonValue& item : member.value.items) {
+            const Result<Sha256> hash = read_sha256(item, *this);
+            if (!hash) return std::unexpected(hash.error());
+            rule.what.hashes.push_back(*hash);
+        }
+        std::ranges::sort(rule.what.hashes);
+        return {};
+    }
+
     Status read_limits(const JsonMember& member, Rule& rule) const {
-        if (rule.effect != Effect::allow)
-            return at(member.place, "only a rule that allows has \"limits\"; leave it out");
+        if (Status ok = not_of_denial(member, rule); !ok) return ok;
         std::vector<std::string_view> known;
         for (const LimitName& limit : limit_names) known.push_back(limit.name);
         if (Status ok = object(member.value, "\"limits\"", known); !ok) return ok;
@@ -282,8 +206,7 @@ private:
     }
 
     Status read_attributes(const JsonMember& member, Rule& rule) const {
-        if (rule.effect != Effect::allow)
-            return at(member.place, "only a rule that allows has \"attributes\"; leave it out");
+        if (Status ok = not_of_denial(member, rule); !ok) return ok;
         if (Status ok = expect(member, JsonType::array); !ok) return ok;
         std::vector<std::string_view> known;
         for (const AttributeName& name : attribute_names) known.push_back(name.name);
@@ -294,12 +217,16 @@ private:
         });
     }
 
-    Status read_trusted(const JsonMember& member, Rule& rule) const {
-        if (rule.effect != Effect::allow)
-            return at(member.place, "only a rule that allows has \"trusted\"; leave it out");
+    Status read_flag(const JsonMember& member, const Rule& rule, bool& flag) const {
+        if (Status ok = not_of_denial(member, rule); !ok) return ok;
         if (Status ok = expect(member, JsonType::boolean); !ok) return ok;
-        rule.trusted = member.value.boolean;
+        flag = member.value.boolean;
         return {};
+    }
+
+    Status not_of_denial(const JsonMember& member, const Rule& rule) const {
+        if (rule.effect != Effect::deny) return {};
+        return at(member.place, fmt::format("only a rule that allows or asks has \"{}\"; leave it out", member.key));
     }
 
     void warn_if_impossible(const JsonValue& value, const Rule& rule) {
@@ -311,10 +238,25 @@ private:
              fmt::format("rule \"{}\" allows nothing: these domains have no unsigned PDs", rule.name));
     }
 
+    // Each is a row of the index (index.hpp).
+    Status few_combinations(const JsonValue& value, const Rule& rule) const {
+        std::size_t product = 1;
+        for (const std::size_t names :
+             {rule.who.uids.size(), rule.who.groups.size(), rule.who.labels.size(), rule.what.modules.size()}) {
+            product *= std::max<std::size_t>(names, 1);
+            if (product > most_combinations)
+                return at(value.place, fmt::format("rule \"{}\" has more than {} combinations of users, groups, labels "
+                                                   "and modules; make several of it, or a group of its users",
+                                                   rule.name, most_combinations));
+        }
+        return {};
+    }
+
+    SubjectReader subjects_;
     std::vector<std::string>& warnings_;
 };
 
-Status read_file(const DropIn& file, std::vector<Rule>& rules, std::map<std::string, std::string>& names,
+Status read_file(const DropIn& file, Compiled& policy, std::map<std::string, std::string>& names,
                  std::vector<std::string>& warnings) {
     const Result<JsonValue> document = parse_located(file.path, file.text);
     if (!document) return std::unexpected(document.error());
@@ -322,6 +264,14 @@ Status read_file(const DropIn& file, std::vector<Rule>& rules, std::map<std::str
     if (Status ok = reader.object(*document, "a policy file", file_keys); !ok) return ok;
     if (const JsonMember* schema = document->find("$schema"))
         if (Status ok = reader.expect(*schema, JsonType::string); !ok) return ok;
+    if (const JsonMember* running = document->find("running_sessions")) {
+        if (Status ok = reader.expect(*running, JsonType::string); !ok) return ok;
+        const std::string& word = running->value.string;
+        if (std::ranges::find(running_sessions, word) == running_sessions.end())
+            return reader.at(running->value.place,
+                             fmt::format(R"("running_sessions" is "keep" or "end", not {})", quote(word)));
+        policy.ends_denied_sessions |= word == "end";
+    }
     const JsonMember* list = document->find("rules");
     if (list == nullptr)
         return reader.at(document->place, "a policy file needs \"rules\", an array, which may be empty");
@@ -334,7 +284,7 @@ Status read_file(const DropIn& file, std::vector<Rule>& rules, std::map<std::str
         if (!fresh)
             return reader.at(place, fmt::format("a rule \"{}\" exists already at {}; give one of them another name",
                                                 rule.name, first->second));
-        rules.push_back(std::move(rule));
+        policy.rules.push_back(std::move(rule));
     }
     return {};
 }
@@ -363,7 +313,7 @@ Result<Policy> Policy::compile(std::span<const settings::DropIn> files, std::spa
     compiled->revision = 0xCBF29CE484222325U;
     std::map<std::string, std::string> names;
     for (const settings::DropIn& file : files) {
-        if (const Status ok = policy::read_file(file, compiled->rules, names, warnings); !ok)
+        if (const Status ok = policy::read_file(file, *compiled, names, warnings); !ok)
             return std::unexpected(ok.error());
         compiled->files.insert(file.path.substr(file.path.rfind('/') + 1));
         policy::mix(compiled->revision, file.path);

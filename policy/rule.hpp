@@ -5,7 +5,9 @@
 #pragma once
 
 #include "policy/index.hpp"
+#include "policy/pattern.hpp"
 #include "policy/policy.hpp"
+#include "policy/sha256.hpp"
 
 #include <array>
 #include <optional>
@@ -13,8 +15,6 @@
 #include <string_view>
 
 namespace fastrpc::policy {
-
-enum class Effect : std::uint8_t { deny, allow };
 
 /// Inclusive.
 struct UidRange {
@@ -27,19 +27,37 @@ struct GroupName {
     std::optional<std::uint32_t> gid; ///< none: this machine has no such group
 };
 
-/// The subject of a rule. Both lists, where given, must match; a list whose names are all unknown matches nobody.
+/// The subject of a rule. All lists that are given must match; one whose names are all unknown matches nobody.
 struct Who {
     bool any = false;
     bool by_user = false;  ///< "users" was given
     bool by_group = false; ///< "groups" was given
     std::vector<UidRange> uids;
     std::vector<GroupName> groups;
-    std::string users_text; ///< "alice, 1000, 2000-2999"
+    std::vector<Pattern> labels; ///< empty: any label, and none
+    std::string users_text;      ///< "alice, 1000, 2000-2999"
 
     [[nodiscard]] bool matches_user(const Subject& subject) const noexcept;
     /// The group that the subject is in, or none.
     [[nodiscard]] const GroupName* matching_group(const Subject& subject) const noexcept;
-    [[nodiscard]] bool matches(const Subject& subject) const noexcept;
+    /// A label that is not known is none that a rule could name.
+    [[nodiscard]] bool matches_label(const Subject& subject) const noexcept;
+};
+
+struct ModulePattern {
+    Pattern name;
+    std::optional<Sha256> hash; ///< of its file, when it must be that one
+};
+
+/// What a rule wants of a request beyond domain and kind; what is empty wants nothing.
+///
+/// A rule that allows or asks is about requests of which all is as it says: all modules are among its modules. A rule
+/// that denies is about those that may come to be what it denies: one module is, or none is named, so that any could be
+/// loaded. Else a request could slip past it by naming less.
+struct What {
+    std::vector<ModulePattern> modules;
+    std::vector<Sha256> hashes; ///< sorted; of any module
+    std::uint32_t nodes = 0;    ///< bits by NodeKind; none: any node
 };
 
 /// A set of Domain or PdKind as bits.
@@ -80,11 +98,31 @@ struct Rule {
     Who who;
     Set<Domain> domains;
     Set<PdKind> kinds;
+    What what;
     std::uint32_t attributes = 0; ///< those that the rule names
     Limits limits;
+    bool narrows = true; ///< gives less than is asked for, where the limits say so, instead of not matching
     bool trusted = false;
+    Audit audit = Audit::notice;
 
-    [[nodiscard]] Grant grant(PdKind kind) const;
+    [[nodiscard]] Grant grant(const Object& object) const;
+    /// Whether the rule is about the modules of the request, by their names, and by the hashes of their files.
+    [[nodiscard]] bool names_modules(const Object& object) const noexcept;
+    [[nodiscard]] bool names_hashes(const Object& object) const noexcept;
+    [[nodiscard]] bool is_on_node(const Object& object) const noexcept;
+    /// Whether the grant has all attributes that are asked for; a rule that denies is about all of them.
+    [[nodiscard]] bool gives_attributes(const Object& object) const noexcept;
+    /// Whether the grant, of a rule that does not narrow, is as large as what is asked for.
+    [[nodiscard]] bool gives_size(const Object& object) const noexcept;
+    /// All of these; `object` has a domain and a kind of the rule.
+    [[nodiscard]] bool is_about(const Object& object) const noexcept {
+        return is_on_node(object) && gives_attributes(object) && gives_size(object) && names_modules(object) &&
+               names_hashes(object);
+    }
+    /// Whether is_about() is true of every request that asks for no attributes.
+    [[nodiscard]] bool is_plain() const noexcept {
+        return what.modules.empty() && what.hashes.empty() && what.nodes == 0 && narrows;
+    }
 };
 
 /// The rules in the order of evaluation, and for each object who is matched by which.
@@ -92,9 +130,11 @@ struct Compiled {
     std::vector<Rule> rules;
     std::array<std::array<Index, 8>, 8> by_object; ///< [domain][kind]
     std::vector<std::uint32_t> by_name;            ///< indices of the rules in the order of their names
+    PatternTable labels, modules;                  ///< those of all rules
     std::vector<std::string> directories;
     std::set<std::string, std::less<>> files; ///< without their directories
     std::uint64_t revision = 0;
+    bool ends_denied_sessions = false;
 
     /// Sorts and indexes `rules`, which stand in file order.
     void finish();
@@ -111,9 +151,5 @@ constexpr bool is_unsigned(PdKind kind) noexcept {
 
 /// One line for each two rules, in evaluation order, whose decision hangs on the names of their files.
 void warn_of_overlaps(const std::vector<Rule>& rules, std::vector<std::string>& warnings);
-
-/// Fills in reason and fix of `decision`; `rule` is the one that decided, or none.
-void explain(const Compiled& policy, const Subject& subject, const Object& object, const Rule* rule,
-             Decision& decision);
 
 } // namespace fastrpc::policy

@@ -12,12 +12,23 @@
 
 namespace fastrpc::policy {
 
-inline constexpr std::array<std::string_view, 2> file_keys{"$schema", "rules"};
-inline constexpr std::array<std::string_view, 10> rule_keys{
-    "name", "description", "priority", "subject", "domains", "kinds", "effect", "limits", "attributes", "trusted"};
-inline constexpr std::array<std::string_view, 3> subject_keys{"any", "users", "groups"};
-/// "ask" is reserved: the loader refuses it until there is somebody to ask.
-inline constexpr std::array<std::string_view, 2> effects{"allow", "deny"};
+inline constexpr std::array<std::string_view, 3> file_keys{"$schema", "running_sessions", "rules"};
+inline constexpr std::array<std::string_view, 15> rule_keys{
+    "name",          "description", "priority", "subject",    "domains", "kinds",   "nodes", "modules",
+    "module_sha256", "effect",      "limits",   "attributes", "trusted", "narrows", "audit"};
+inline constexpr std::array<std::string_view, 4> subject_keys{"any", "users", "groups", "labels"};
+inline constexpr std::array<std::string_view, 3> effects{"allow", "deny", "ask"};
+inline constexpr std::array<std::string_view, 2> nodes{"misc", "accel"}; ///< of NodeKind, from 1 on
+inline constexpr std::array<std::string_view, 4> audits{"none", "info", "notice", "warning"}; ///< in the order of Audit
+inline constexpr std::array<std::string_view, 2> running_sessions{"keep", "end"};
+
+inline constexpr std::array<std::string_view, 2> module_keys{"name", "sha256"};
+
+// Of a table of tests.
+inline constexpr std::array<std::string_view, 3> test_file_keys{"$schema", "description", "requests"};
+inline constexpr std::array<std::string_view, 16> test_keys{
+    "description", "user",       "uid",   "groups", "label",    "domain", "pd",     "node",
+    "modules",     "attributes", "lanes", "memory", "priority", "stack",  "expect", "rule"};
 
 /// In "domains": all domains that have unsigned PDs.
 inline constexpr std::string_view unsigned_capable = "unsigned-capable";

@@ -41,4 +41,19 @@ Status Checks::filled_array(const JsonMember& member) const {
     return {};
 }
 
+Status Checks::fresh_word(std::span<const JsonValue> items, std::string_view what) const {
+    const JsonValue& item = items.back();
+    if (item.type != JsonType::string) return mismatch(item, what, JsonType::string);
+    const auto before = items.first(items.size() - 1);
+    if (std::ranges::find(before, item.string, &JsonValue::string) != before.end())
+        return at(item.place, fmt::format("{} is here twice; leave one out", quote(item.string)));
+    return {};
+}
+
+std::unexpected<Error> Checks::unknown_word(const JsonValue& item, std::string_view what,
+                                            std::span<const std::string_view> known) const {
+    return at(item.place, fmt::format("there is no {} {}{}", what.substr(what.find(' ') + 1), quote(item.string),
+                                      suggest(item.string, known)));
+}
+
 } // namespace fastrpc::settings

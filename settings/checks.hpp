@@ -28,8 +28,26 @@ public:
                                                std::int64_t most) const;
     /// An array with at least one item.
     [[nodiscard]] Status filled_array(const JsonMember& member) const;
+    /// Each string of the array, none of which stands there twice, to `take`, which says whether it knows it. `what` is
+    /// one of them, with its article.
+    template<class Take>
+    [[nodiscard]] Status words(const JsonMember& member, std::string_view what, std::span<const std::string_view> known,
+                               const Take& take) const {
+        const std::vector<JsonValue>& items = member.value.items;
+        for (std::size_t i = 0; i < items.size(); ++i) {
+            if (Status ok = fresh_word(std::span(items).first(i + 1), what); !ok) return ok;
+            if (!take(items[i].string)) return unknown_word(items[i], what, known);
+        }
+        return {};
+    }
+    /// "there is no domain "x" (did you mean...".
+    [[nodiscard]] std::unexpected<Error> unknown_word(const JsonValue& item, std::string_view what,
+                                                      std::span<const std::string_view> known) const;
 
 private:
+    // The last of `items` is a string and is not among those before it.
+    [[nodiscard]] Status fresh_word(std::span<const JsonValue> items, std::string_view what) const;
+
     const std::string& file_;
 };
 

@@ -162,6 +162,10 @@ Result<std::unique_ptr<Heap>> open_node_heap(Kernel& kernel, const std::string& 
 
 } // namespace
 
+std::vector<unsigned long> heap_requests() {
+    return {heap_allocate, udmabuf_create, buffer_sync};
+}
+
 Result<std::unique_ptr<Heap>> open_dma_heap(Kernel& kernel, const std::string& path) {
     return open_node_heap<DmaHeap>(kernel, path, "dma-heap");
 }

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace fastrpc::daemon {
 
@@ -52,6 +53,8 @@ bool needs_sync(int fd);
 /// Brackets a read of a mapped dma-buf that needs_sync(). ErrorKind::system.
 Status begin_read(int fd);
 Status end_read(int fd);
+/// The ioctls of all this.
+std::vector<unsigned long> heap_requests();
 /// Bytes of a page.
 std::uint64_t page_size() noexcept;
 /// Bytes of a dma-buf: the only size that may reach the kernel (KERNEL 1.17).

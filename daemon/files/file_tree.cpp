@@ -1,5 +1,6 @@
 #include "daemon/files/file_tree.hpp"
 
+#include "base/sealed.hpp"
 #include "daemon/files/lookup_cache.hpp"
 #include "daemon/files/overlay.hpp"
 
@@ -109,13 +110,36 @@ Status FileTree::add_generated(std::string name, std::string_view content) {
     return {};
 }
 
+Status FileTree::add_sealed(std::string name, UniqueFd file) {
+    if (const Status sealed = check_sealed(file.get()); !sealed)
+        return fail(sealed.error().kind, fmt::format("file of module {}: {}", name, sealed.error().text));
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) return fail_errno("looking at the file of module " + name, errno);
+    generated_.push_back({std::move(name), std::move(file), static_cast<std::uint64_t>(status.st_size)});
+    return {};
+}
+
+bool FileTree::hides(const Mount& mount, std::string_view name) noexcept {
+    return mount.files && std::ranges::find(*mount.files, leaf_of(name)) == mount.files->end();
+}
+
+std::optional<Error> FileTree::hidden(std::string_view name) const {
+    if (is_absolute(name)) return std::nullopt;
+    const auto directory =
+        std::ranges::find_if(directories_, [&](const Directory& it) { return hides(it.mount, name); });
+    if (directory == directories_.end()) return std::nullopt;
+    return Error{ErrorKind::denied, EACCES,
+                 fmt::format("file {} refused: {}; nor is it in the DSP's own directories", quoted(name),
+                             directory->mount.other_files)};
+}
+
 std::string FileTree::Candidate::text() const {
     const Mount& mount = directory->mount;
     return mount.only.empty() ? joined(mount.name, path) : mount.name;
 }
 
 const FileTree::Generated* FileTree::generated(std::string_view name) const {
-    if (generated_.empty() || !is_absolute(name) || !refusal(name).empty()) return nullptr;
+    if (generated_.empty() || !refusal(name).empty()) return nullptr;
     const auto found = std::ranges::find(generated_, tidied(name), &Generated::name);
     return found == generated_.end() ? nullptr : &*found;
 }
@@ -159,7 +183,7 @@ Result<std::vector<FileTree::Candidate>> FileTree::candidates(std::string_view n
     const std::string plain(name);
     const std::string of_domain = std::string(to_string(domain_)) + '/' + plain;
     for (const Directory& directory : directories_) {
-        if (!directory.mount.searched) continue;
+        if (!directory.mount.searched || hides(directory.mount, name)) continue;
         if (!without_absent || !directory.no_domain) found.push_back({&directory, of_domain});
         found.push_back({&directory, plain});
     }
@@ -204,7 +228,11 @@ Result<OpenedFile> FileTree::open(std::string_view name) const {
     const auto places = candidates(name, may_keep);
     if (!places) return std::unexpected(places.error());
     auto found = search(name, *places, open_file_beneath);
-    if (!found) return std::unexpected(found.error());
+    if (!found) {
+        if (auto why = hidden(name); why && found.error().kind == ErrorKind::not_found)
+            return std::unexpected(std::move(*why));
+        return std::unexpected(found.error());
+    }
     OpenedFile file{std::move(found->attempt.fd), found->attempt.size, (*places)[found->place].text()};
     if (may_keep && leaf_of(name) == name && is_certain(*places, found->place))
         if (UniqueFd fd(::fcntl(file.fd.get(), F_DUPFD_CLOEXEC, 0)); fd)

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,9 +50,11 @@ Status check_directory(int fd);
 struct Mount {
     std::string name; ///< for people; one that is an absolute path is also what the DSP may call the directory
     Links links = Links::refused;
-    bool searched = true;       ///< relative names are looked for in it
-    std::string only = {};      ///< not empty: the name is that of one file, which is called this in the directory
-    Overlay* overlay = nullptr; ///< may be written: the directory is `beneath` this one
+    bool searched = true;  ///< relative names are looked for in it
+    std::string only = {}; ///< not empty: the name is that of one file, which is called this in the directory
+    std::optional<std::vector<std::string>> files = {}; ///< if there: names of files that it may have, of any depth
+    std::string other_files = {};                       ///< why it has no others, for people
+    Overlay* overlay = nullptr;                         ///< may be written: the directory is `beneath` this one
     std::string beneath = {};
 };
 
@@ -72,6 +75,9 @@ public:
     Status add_overlay(Overlay& overlay, const std::string& beneath, std::string name);
     /// A file without a place on disk, under an absolute name; found before all directories.
     Status add_generated(std::string name, std::string_view content);
+    /// The file of a module, a sealed memfd, under its name without a directory; found before all directories.
+    /// ErrorKind::invalid for a file that can still change.
+    Status add_sealed(std::string name, UniqueFd file);
     /// Watches the directories, so that a file is searched for once (lookup_cache.hpp); for trees of our own, when all
     /// directories are added. False where they cannot be watched: then each open searches. One thread alone may use the
     /// tree from now on.
@@ -147,6 +153,9 @@ private:
     [[nodiscard]] static bool is_certain(const std::vector<Candidate>& places, std::size_t found);
     void add_absolute(std::string_view name, std::vector<Candidate>& found) const;
     [[nodiscard]] const Generated* generated(std::string_view name) const;
+    [[nodiscard]] static bool hides(const Mount& mount, std::string_view name) noexcept;
+    /// Why `name` is nowhere, when a directory may not have it.
+    [[nodiscard]] std::optional<Error> hidden(std::string_view name) const;
     struct Found {
         Attempt attempt;
         std::size_t place = 0; ///< index of the candidate

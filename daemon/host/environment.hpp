@@ -25,8 +25,9 @@ struct HostEnvironment {
     std::function<Status()> drop_privileges;
     /// News of nodes, from the moment of the call. Asked for before a PD's init, where somebody needs them.
     std::function<Result<std::unique_ptr<discovery::Watcher>>()> watch_nodes;
-    /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart.
-    std::function<Status(bool may_open)> enter_sandbox;
+    /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart. `requests`: the ioctls
+    /// that it still makes.
+    std::function<Status(bool may_open, const std::vector<unsigned long>& requests)> enter_sandbox;
     std::string control_path = "/run/fastrpcd/control.sock";
     /// Of the DSP's vendor files; those that do not exist are left out. A static PD's own definition names them where
     /// this is empty.

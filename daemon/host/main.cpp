@@ -4,6 +4,7 @@
 //   fastrpc-pd --domain D --pd root|audio|sensors [--control PATH] [--dsp-dir DIR]... [--pd-dir DIR]... [--state-dir
 //   DIR]
 #include "base/log.hpp"
+#include "base/scheduling.hpp"
 #include "daemon/device/backend.hpp"
 #include "daemon/host/hosts.hpp"
 #include "daemon/host/sandbox.hpp"
@@ -123,6 +124,7 @@ int main(int argc, char** argv) {
         environment.state_directory = default_state_directory(domain_name, pd_name);
 
     log::open("fastrpc-pd");
+    take_short_turns();
     block_signals();
     raise_fd_limit();
     const std::optional<Domain> domain = domain_from(domain_name);

@@ -12,6 +12,7 @@ std::string module_name(std::string_view uri) {
 }
 
 Result<std::uint32_t> ModuleTable::reserve(std::string_view uri) {
+    if (Status granted = granted_.check(uri); !granted) return std::unexpected(granted.error());
     std::string name = module_name(uri);
     const std::scoped_lock lock(mutex_);
     for (std::uint32_t i = 0; i < Ids::slots; ++i) {

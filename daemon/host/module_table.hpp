@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "daemon/host/granted_modules.hpp"
 #include "daemon/host/pinned_slot.hpp"
 
 #include <array>
@@ -27,10 +28,12 @@ public:
     /// DSP handles up to this one are fixed interfaces and never belong to a module.
     static constexpr std::uint32_t last_fixed_handle = 10;
 
-    ModuleTable() : slots_(std::make_unique<Slot[]>(Ids::slots)) {}
+    explicit ModuleTable(GrantedModules granted = {}) :
+        granted_(std::move(granted)), slots_(std::make_unique<Slot[]>(Ids::slots)) {}
 
     /// Takes a place for a module that is about to be opened, so that a full table is found before the DSP is asked.
-    /// ErrorKind::quota when all places are taken. Give it back with abandon() or fill it with publish().
+    /// ErrorKind::denied for a module that is not granted, quota when all places are taken. Give it back with abandon()
+    /// or fill it with publish().
     Result<std::uint32_t> reserve(std::string_view uri);
     void publish(std::uint32_t id, std::uint32_t dsp_handle) noexcept;
     void abandon(std::uint32_t id) noexcept;
@@ -55,6 +58,7 @@ private:
         std::string name;
     };
 
+    GrantedModules granted_;
     std::unique_ptr<Slot[]> slots_;
     mutable std::mutex mutex_; ///< opening, closing and names; never taken by a call
 };

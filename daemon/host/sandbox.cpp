@@ -50,7 +50,6 @@ constexpr std::array allowed{
     "mremap",
     "madvise",
     "brk",
-    "ioctl",
     // sockets; socket() itself below
     "socketpair",
     "connect",
@@ -121,7 +120,7 @@ Status failed(const char* what, int result) {
     return fail_errno(fmt::format("sandbox: {}", what), -result);
 }
 
-Status add_rules(scmp_filter_ctx filter, bool may_open) {
+Status add_rules(scmp_filter_ctx filter, bool may_open, const std::vector<unsigned long>& requests) {
     for (const char* name : allowed) {
         const int number = seccomp_syscall_resolve_name(name);
         if (number == __NR_SCMP_ERROR) continue; // this libseccomp is older than the call
@@ -136,6 +135,12 @@ Status add_rules(scmp_filter_ctx filter, bool may_open) {
               SCMP_SYS(unlinkat), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(inotify_init1)})
             if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0); result < 0)
                 return failed("a static host's calls", result);
+    // The kernel looks at the lower half of the number alone.
+    for (const unsigned long request : requests)
+        if (const int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                                SCMP_A1(SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, request));
+            result < 0)
+            return failed("ioctl", result);
     int result = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
     if (result < 0) return failed("socket", result);
     for (const int option : {PR_SET_NAME, PR_GET_NAME}) {
@@ -156,13 +161,13 @@ Status add_rules(scmp_filter_ctx filter, bool may_open) {
     return {};
 }
 
-Status filter_system_calls(bool may_open) {
+Status filter_system_calls(bool may_open, const std::vector<unsigned long>& requests) {
     const std::unique_ptr<void, FilterDeleter> filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
     if (!filter) return fail(ErrorKind::system, "sandbox: no memory for the system call filter");
     // The listener already runs: it must come under the filter too.
     if (const int result = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1); result < 0)
         return failed("TSYNC", result);
-    if (Status status = add_rules(filter.get(), may_open); !status) return status;
+    if (Status status = add_rules(filter.get(), may_open, requests); !status) return status;
     if (const int result = seccomp_load(filter.get()); result < 0) return failed("loading the filter", result);
     return {};
 }
@@ -206,8 +211,8 @@ Status drop_privileges() {
     return {};
 }
 
-Status enter_sandbox(bool may_open) {
-    return filter_system_calls(may_open);
+Status enter_sandbox(bool may_open, const std::vector<unsigned long>& requests) {
+    return filter_system_calls(may_open, requests);
 }
 
 } // namespace fastrpc::daemon

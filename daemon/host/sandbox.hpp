@@ -3,6 +3,8 @@
 
 #include "base/result.hpp"
 
+#include <vector>
+
 namespace fastrpc::daemon {
 
 /// Drops all capabilities but CAP_SYS_ADMIN, which newer kernels want for the init of static and signed PDs (KERNEL
@@ -16,8 +18,8 @@ Result<bool> keep_init_privilege();
 Status drop_privileges();
 
 /// Puts every thread, present and future, under a system call allowlist; what is not on it fails with EPERM. `may_open`
-/// leaves open() allowed, for a static host that must open its node again after a DSP restart. Needs
-/// drop_privileges(). Irreversible.
-Status enter_sandbox(bool may_open);
+/// leaves open() allowed, for a static host that must open its node again after a DSP restart. Of ioctl() only
+/// `requests` are left, whatever the fd. Needs drop_privileges(). Irreversible.
+Status enter_sandbox(bool may_open, const std::vector<unsigned long>& requests);
 
 } // namespace fastrpc::daemon

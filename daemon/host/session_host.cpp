@@ -1,5 +1,6 @@
 // A session's host from start message to goodbye: open, one init, listener, sandbox, ready, serve, end.
 #include "base/log.hpp"
+#include "daemon/device/requests.hpp"
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/ender.hpp"
 #include "daemon/host/hosts.hpp"
@@ -120,16 +121,25 @@ Result<StartMessage> parse_start(const Frame& frame) {
     Result<StartMessage> start = decode<StartMessage>(frame.payload);
     if (start && is_static(start->kind))
         return fail(ErrorKind::protocol, fmt::format("a session can't have a {} PD", to_string(start->kind)));
-    if (start && frame.fds.empty()) return fail(ErrorKind::protocol, "the start message has no session socket");
+    if (start && frame.fds.size() < 1 + start->module_files.size())
+        return fail(ErrorKind::protocol,
+                    "the start message has no session socket, or fewer module files than it names");
     return start;
 }
 
 Result<FileTree> make_tree(Frame& frame, const StartMessage& start, const HostEnvironment& environment) {
     FileTree tree(start.domain);
-    for (std::size_t i = 1; i < frame.fds.size(); ++i) {
+    const GrantedModules granted(start.grant);
+    const auto names = granted.in_directories(start.module_files);
+    const std::size_t first_file = frame.fds.size() - start.module_files.size();
+    for (std::size_t i = first_file; i < frame.fds.size(); ++i)
+        if (Status added = tree.add_sealed(start.module_files[i - first_file], std::move(frame.fds[i])); !added)
+            return std::unexpected(added.error());
+    for (std::size_t i = 1; i < first_file; ++i) {
         if (const Status status = check_directory(frame.fds[i].get()); !status)
             return fail(status.error().kind, fmt::format("module directory {}: {}", i, status.error().text));
-        tree.add(std::move(frame.fds[i]), fmt::format("module directory {}", i));
+        tree.add(std::move(frame.fds[i]),
+                 {.name = fmt::format("module directory {}", i), .files = names, .other_files = granted.reason()});
     }
     if (const Status status = add_directories(tree, environment.dsp_directories); !status)
         return std::unexpected(status.error());
@@ -232,7 +242,7 @@ Status bring_up(Session& session, Frame& frame, const HostEnvironment& environme
         *session.log, *session.interfaces, [&session] { session.listener_ended->wake(); });
     if (Status status = session.listener->wait_up(listener_patience); !status) return status;
     if (Status status = set_parameters(session); !status) return status;
-    return environment.enter_sandbox(false);
+    return environment.enter_sandbox(false, session_requests(session.device->facts().backend));
 }
 
 bool wind_down(Session& session, Clock::time_point limit) {
@@ -282,7 +292,7 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
     session.service = std::make_unique<SessionService>(
         session.loop,
         SessionParts{*session.device, *session.heap, session.reverse, session.listener->generation(),
-                     session.generation, session.start.grant.limits, *session.budget, *session.interfaces},
+                     session.generation, session.start.grant, *session.budget, *session.interfaces},
         std::move(socket), finish);
     const Loop::Source signal = session.loop.on_signal(SIGTERM, [&] {
         session.by_signal = true;

@@ -45,8 +45,9 @@ Status check_reserved(const BufferRequest& request) {
 SessionService::SessionService(Loop& loop, const SessionParts& parts, UniqueFd socket,
                                std::function<void(SessionEnd)> on_end) :
     reverse_(parts.reverse),
-    budget_(parts.budget), buffers_(parts.heap, parts.device, parts.limits.buffers, parts.budget),
-    lanes_(loop, parts.device, buffers_, modules_, parts.firmware, parts.limits,
+    budget_(parts.budget), buffers_(parts.heap, parts.device, parts.grant.limits.buffers, parts.budget),
+    modules_(GrantedModules(parts.grant)),
+    lanes_(loop, parts.device, buffers_, modules_, parts.firmware, parts.grant.limits,
            [this](std::string reason) {
                this->end({ErrorKind::timeout, LostReason::timeout, std::move(reason), false});
            }),

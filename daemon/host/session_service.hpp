@@ -37,7 +37,7 @@ struct SessionParts {
     const ReverseStats& reverse;
     Generation firmware = Generation::unknown;
     std::uint64_t generation = 0; ///< of the PD
-    const Limits& limits;
+    const Grant& grant;
     MemoryBudget& budget; ///< of the grant; the DSP may have used some
     ClientInterfaces& interfaces;
 };

@@ -1,5 +1,6 @@
 // A static PD's host: attach, serve, and start anew after each end (design 8), telling fastrpcd every transition.
 #include "base/log.hpp"
+#include "daemon/device/requests.hpp"
 #include "daemon/host/control_link.hpp"
 #include "daemon/host/hosts.hpp"
 #include "daemon/host/news_pacer.hpp"
@@ -281,7 +282,7 @@ private:
 
     Status confine() {
         if (std::exchange(confined_, true)) return {};
-        return environment_.enter_sandbox(true);
+        return environment_.enter_sandbox(true, static_requests());
     }
 
     void stop(std::string reason, bool by_signal) {

@@ -1,8 +1,8 @@
 // bench policy: what a decision costs under very many rules, how long they take to load, and what they take of memory.
 //
 // Rules as a large installation might have them: single users, ranges for containers, groups, users who must be in a
-// group, denials above them; on one to three DSPs, in files of 250. Subjects are in eight groups each, and about as
-// many requests are allowed as denied.
+// group, denials above them, one in ten by its label, one in ten with modules; on one to three DSPs, in files of 250.
+// Subjects are in eight groups each, half of them with a label that a rule names; half of the requests name modules.
 #include "policy/policy.hpp"
 #include "tests/bench/figures.hpp"
 #include "tests/support/scratch.hpp"
@@ -42,15 +42,23 @@ public:
     Subject subject() {
         Subject subject{first_uid + below(rules_), {}, ""};
         for (int i = 0; i < 8; ++i) subject.gids.push_back(first_gid + below(rules_ / 4 + 1));
+        subject.label = below(2) == 0 ? label(below(rules_)) : "unconfined_u:unconfined_r:unconfined_t:s0";
         return subject;
     }
+    /// With modules that are good until the next object is asked for.
     Object object() {
-        return {below(4) == 0 ? Domain::adsp : all_domains[3 + below(4)],
-                below(2) == 0 ? PdKind::signed_user : PdKind::unsigned_user};
+        modules_.clear();
+        if (below(2) == 0) modules_ = {{module(below(rules_)), std::nullopt}};
+        return {.domain = below(4) == 0 ? Domain::adsp : all_domains[3 + below(4)],
+                .kind = below(2) == 0 ? PdKind::signed_user : PdKind::unsigned_user,
+                .modules = modules_};
     }
 
 private:
     unsigned below(unsigned end) { return static_cast<unsigned>(random_() % end); }
+
+    static std::string label(unsigned number) { return fmt::format("system_u:system_r:service_{}_t:s0", number); }
+    static std::string module(unsigned number) { return fmt::format("libservice{}_skel.so", number); }
 
     std::string rule(unsigned number) {
         static constexpr std::array domains{R"("cdsp")", R"("unsigned-capable")", R"("adsp", "cdsp", "cdsp1")"};
@@ -73,13 +81,20 @@ private:
         default:
             who = fmt::format(R"("users": [{}])", uid);
         }
+        // One in a hundred of these has a '*', which is looked at by itself.
+        std::string what;
+        if (below(10) == 0)
+            who = fmt::format(R"("labels": ["{}{}"])", label(number), below(100) == 0 ? "*" : "");
+        else if (below(9) == 0)
+            what = fmt::format(R"("modules": ["{}", "libmath{}*"], )", module(number), below(10));
         return fmt::format(R"({{"name": "rule-{}", "priority": {}, "subject": {{{}}}, "domains": [{}], "kinds": [{}], )"
-                           R"("effect": "{}"}})",
-                           number, static_cast<int>(below(11)) - 5, who, domains[below(3)], kinds[below(3)],
+                           R"({}"effect": "{}"}})",
+                           number, static_cast<int>(below(11)) - 5, who, domains[below(3)], kinds[below(3)], what,
                            below(8) == 0 ? "deny" : "allow");
     }
 
     unsigned rules_;
+    std::vector<ModuleRequest> modules_;
     test::Scratch scratch_;
     std::mt19937 random_{20240601};
 };

@@ -2,7 +2,7 @@
 // word: decisions are whole, and what it advises works.
 //
 // The input is the text of one or more files; a byte 0x1E, which JSON never holds bare, parts them.
-#include "policy/policy.hpp"
+#include "policy/check.hpp"
 #include "settings/drop_ins.hpp"
 #include "tests/fuzz/target.hpp"
 
@@ -12,6 +12,8 @@
 
 namespace fastrpc::fuzz {
 namespace {
+
+using Hash = std::array<std::byte, 32>;
 
 constexpr char parts_files = 0x1E;
 constexpr std::size_t most_files = 8;
@@ -37,15 +39,24 @@ std::vector<settings::DropIn> files_of(std::span<const std::byte> input) {
     return files;
 }
 
-// "an administrator can add DIRECTORY/NAME with JSON": adding it does allow the request.
-void check_advice(const std::string& fix, std::vector<settings::DropIn> files, const Subject& subject,
+// The change that is advised does allow the request.
+void check_change(const Explanation& why, std::vector<settings::DropIn> files, const Subject& subject,
                   const Object& object) {
-    const auto json = fix.find(" with {");
-    if (!fix.starts_with("an administrator can add p/60-") || json == std::string::npos) return;
-    files.push_back({"p/60.json", fix.substr(json + 6)});
+    check(why.change_file.starts_with("p/60-"));
+    check_line(why.change_json);
+    files.push_back({"p/60.json", why.change_json});
     std::vector<std::string> warnings;
     const Result<Policy> after = Policy::compile(files, std::vector<std::string>{"p"}, warnings);
     check(after && after->allows(subject, object));
+}
+
+void check_explanation(const Explanation& why, const Decision& decision) {
+    check(why.decision.rule == decision.rule && why.decision.reason == decision.reason);
+    check(why.near.size() <= most_near_misses && why.near.size() <= why.near_count);
+    for (const NearMiss& near : why.near) {
+        check_line(near.text);
+        check(near.line != 0 && !near.condition.empty());
+    }
 }
 
 void check_decision(const Policy& policy, const Subject& subject, const Object& object, const Decision& decision) {
@@ -53,12 +64,14 @@ void check_decision(const Policy& policy, const Subject& subject, const Object& 
     check_line(decision.reason);
     check(decision.fix.empty() == decision.allowed);
     check(decision.rule.empty() == (decision.line == 0));
-    if (!decision.allowed) {
-        check_line(decision.fix);
+    check(!decision.allowed || !decision.ask);
+    if (!decision.allowed) check_line(decision.fix);
+    if (!decision.allowed && !decision.ask) {
         check(decision.grant == Grant{});
         return;
     }
     const Grant& grant = decision.grant;
+    check(std::ranges::equal(grant.modules, object.modules));
     check(grant.rule == decision.rule && grant.line == decision.line);
     check(grant.limits.sessions_per_uid >= 1 && grant.limits.lanes >= 1 && grant.limits.lanes <= 255);
     check(grant.limits.lanes_per_uid >= grant.limits.lanes);
@@ -73,22 +86,39 @@ void one(std::span<const std::byte> input) {
     std::vector<std::string> warnings;
     const Result<Policy> policy = Policy::compile(files, std::vector<std::string>{"p"}, warnings);
     for (const std::string& warning : warnings) check_line(warning);
+    // Anything may be given for a table, too.
+    const auto outcomes = policy::run_tests(policy ? *policy : Policy(), files[0].path, files[0].text);
+    if (!outcomes) check_line(outcomes.error().text);
+    for (const policy::TestOutcome& outcome : outcomes ? *outcomes : std::vector<policy::TestOutcome>())
+        check_line(outcome.request);
     if (!policy) {
         check_line(policy.error().text);
         check(policy.error().text.starts_with("p/1"));
         return;
     }
+    for (const RuleInfo& rule : policy->list()) {
+        check_line(rule.subject);
+        check_line(rule.object);
+    }
+    const std::vector<ModuleRequest> some{{"a.so", std::nullopt}}, more{{"b.so", Hash{}}, {"a.so", Hash{}}};
     bool advised = false;
-    for (const Subject& subject : {Subject{0, {0}, ""}, Subject{1, {1, 7}, ""}, Subject{4294967295U, {}, ""}})
+    for (const Subject& subject : {Subject{0, {0}, ""}, Subject{1, {1, 7}, "label"}, Subject{4294967295U, {}, "a b:c"}})
         for (const Domain domain : all_domains)
-            for (const PdKind kind : all_pd_kinds) {
-                const Decision decision = policy->decide(subject, {domain, kind});
-                check_decision(*policy, subject, {domain, kind}, decision);
-                // The highest uid of all is no user's, so that no rule can name it. One trial an input is enough.
-                if (decision.allowed || advised || subject.uid == 4294967295U) continue;
-                advised = decision.fix.find(" with {") != std::string::npos;
-                check_advice(decision.fix, files, subject, {domain, kind});
-            }
+            for (const PdKind kind : all_pd_kinds)
+                for (const Object& object :
+                     {Object{.domain = domain, .kind = kind},
+                      Object{.domain = domain, .kind = kind, .modules = some, .node = NodeKind::misc},
+                      Object{
+                          .domain = domain, .kind = kind, .attributes = attribute::crc, .modules = more, .lanes = 9}}) {
+                    const Decision decision = policy->decide(subject, object);
+                    check_decision(*policy, subject, object, decision);
+                    if (decision.allowed || advised) continue;
+                    // One trial an input is enough.
+                    const Explanation why = policy->explain(subject, object);
+                    check_explanation(why, decision);
+                    advised = !why.change_file.empty();
+                    if (advised) check_change(why, files, subject, object);
+                }
 }
 
 } // namespace fastrpc::fuzz

@@ -4,6 +4,8 @@
 #include "tests/integration/system.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <grp.h>
 #include <map>
@@ -145,6 +147,32 @@ public:
         ::sd_bus_error_free(&error);
         return told.substr(told.rfind('.') + 1);
     }
+    /// Its calls from now on allow that people are asked.
+    void allow_questions() { ::sd_bus_set_allow_interactive_authorization(bus_, 1); }
+    /// Whether somebody answers to `name` on the bus.
+    bool has_owner(const char* name) {
+        sd_bus_message* reply = nullptr;
+        int owned = 0;
+        if (::sd_bus_call_method(bus_, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                 "NameHasOwner", nullptr, &reply, "s", name) >= 0)
+            ::sd_bus_message_read(reply, "b", &owned);
+        ::sd_bus_message_unref(reply);
+        return owned != 0;
+    }
+    /// Calls a method of the Manager with whatever `arguments` adds: its answer's text, or "error-name: message".
+    std::string ask_manager(const char* method, const std::function<int(sd_bus_message*)>& arguments = {}) {
+        sd_bus_message *call = nullptr, *reply = nullptr;
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        int step = ::sd_bus_message_new_method_call(bus_, &call, "org.fastrpc1", "/org/fastrpc1",
+                                                    "org.fastrpc1.Manager", method);
+        if (step >= 0 && arguments) step = arguments(call);
+        if (step >= 0) step = ::sd_bus_call(bus_, call, 60'000'000, &error, &reply);
+        std::string told = step >= 0 ? "ok " + text_of(reply) : std::string(error.name) + ": " + error.message;
+        ::sd_bus_error_free(&error);
+        ::sd_bus_message_unref(call);
+        ::sd_bus_message_unref(reply);
+        return told;
+    }
     /// ListQueue: uid and position of each request that this user may see.
     std::vector<std::pair<std::uint32_t, std::uint32_t>> queue() {
         sd_bus_message* reply = nullptr;
@@ -163,6 +191,16 @@ public:
     }
 
 private:
+    static std::string text_of(sd_bus_message* message) {
+        char* text = nullptr;
+        std::size_t size = 0;
+        std::FILE* file = ::open_memstream(&text, &size);
+        ::sd_bus_message_dump(message, file, 0);
+        std::fclose(file);
+        std::string result(text, size);
+        std::free(text);
+        return result;
+    }
     static Answer read(sd_bus_message* reply) {
         if (const sd_bus_error* error = ::sd_bus_message_get_error(reply)) {
             const std::string name = error->name;
@@ -183,7 +221,7 @@ inline std::uint64_t charges(const stack::Stack& system) {
     const json totals = ctl_list(system).value("totals", json::object());
     std::uint64_t sum = 0;
     for (const char* key : {"charged-sessions", "charged-slots", "charged-lanes", "charged-uid-lanes", "charged-bytes",
-                            "charged-fds", "opening", "queued"})
+                            "charged-fds", "opening", "queued", "asking"})
         sum += totals.value(key, std::uint64_t{1});
     return sum;
 }

@@ -7,7 +7,7 @@ namespace fastrpc::test {
 namespace {
 
 // What a host may hold beside its buffers and lanes: its client's directories, and its own.
-constexpr std::uint64_t fds_of_a_host = 8 + 64, fds_of_a_lane = 3;
+constexpr std::uint64_t fds_of_a_host = 8 + 8 + 64, fds_of_a_lane = 3;
 
 void add(Model::Sums& sums, const ModelGrant& grant) {
     ++sums.sessions;

@@ -53,8 +53,17 @@ Status write_file(const fs::path& path, std::string_view text) {
     return {};
 }
 
+constexpr const char* polkit_rules = R"(  <policy context="default">
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
+  </policy>
+  <policy user="polkitd">
+    <allow own="org.freedesktop.PolicyKit1"/>
+    <allow send_interface="org.freedesktop.PolicyKit1.AuthenticationAgent"/>
+  </policy>
+)";
+
 // A bus like the system's, but private: only the broker's user may own the name, anybody may call it.
-std::string bus_configuration(const fs::path& socket) {
+std::string bus_configuration(const fs::path& socket, bool polkit) {
     return fmt::format(R"(<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
@@ -76,9 +85,9 @@ std::string bus_configuration(const fs::path& socket) {
     <allow send_destination="org.fastrpc1"/>
   </policy>
   <policy user="{}"><allow own="org.fastrpc1"/></policy>
-</busconfig>
+{}</busconfig>
 )",
-                       socket.string(), broker_user);
+                       socket.string(), broker_user, polkit ? polkit_rules : "");
 }
 
 std::string virtual_shell(std::string_view kind, unsigned domain) {
@@ -211,7 +220,7 @@ Result<Process> Stack::launch(Launch what) {
 Status Stack::start_bus() {
     const fs::path socket = scratch_.path("bus");
     const fs::path configuration = scratch_.path("bus.conf");
-    if (const Status done = write_file(configuration, bus_configuration(socket)); !done) return done;
+    if (const Status done = write_file(configuration, bus_configuration(socket, options_.polkit)); !done) return done;
     auto process = launch({.command = {"/usr/bin/dbus-daemon", "--nofork", "--config-file=" + configuration.string()}});
     if (!process) return std::unexpected(process.error());
     bus_ = std::make_unique<Process>(std::move(*process));

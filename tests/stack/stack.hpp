@@ -56,6 +56,9 @@ struct Options {
     bool static_pds = false;
     /// Of fastrpcd and the hosts of sessions, by add_environment().
     std::map<std::string, std::string> environment;
+    /// polkitd may come to the bus as its own user, be asked by everybody, and call authentication agents, as the
+    /// system's bus has it. Without it nobody answers to its name.
+    bool polkit = false;
     bool watched = false; ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 

@@ -35,7 +35,7 @@ ln -s ../../bin/udevadm "$root/lib/systemd/systemd-udevd"
 program "$build/broker/fastrpcd" /usr/libexec/fastrpcd
 program "$build/daemon/host/fastrpc-pd" /usr/libexec/fastrpc-pd
 program "$build/ctl/fastrpcctl" /usr/bin/fastrpcctl
-program "$build/client/libfastrpc.so.0" /usr/lib/aarch64-linux-gnu/libfastrpc.so.0
+program "$build/client/libfastrpc.so.1" /usr/lib/aarch64-linux-gnu/libfastrpc.so.1
 program "$build/examples/imaging/imaging" /usr/lib/imaging/imaging
 program "$build/examples/imaging/dsp/libimaging_skel.so" /usr/lib/imaging/dsp/libimaging_skel.so
 put 0644 "$source/examples/imaging/sample.png" /usr/lib/imaging/sample.png

@@ -1,5 +1,6 @@
 // fastrpc-vdsp: serves a virtual SoC, controls one that runs, or runs a program on one.
 #include "base/log.hpp"
+#include "base/scheduling.hpp"
 #include "vdsp/driver/control_command.hpp"
 #include "vdsp/driver/driver.hpp"
 #include "vdsp/driver/run_command.hpp"
@@ -17,6 +18,7 @@
 #include <memory>
 #include <sys/resource.h>
 #include <system_error>
+#include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
 namespace {
@@ -87,6 +89,7 @@ Status serve(const Options& options) {
     auto server = vdsp::Server::listen(options.socket, *group, driver, raw);
     if (!server) return std::unexpected(server.error());
     log::info(fmt::format("virtual SoC with {} DSPs at {}", soc->domains.size(), options.socket));
+    ::sd_notify(0, "READY=1");
     if (const int error = sd_event_loop(raw); error < 0) return fail_errno("event loop", -error);
     return {};
 }
@@ -110,6 +113,7 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
 
     log::open("fastrpc-vdsp");
+    take_short_turns(); // a DSP has processors of its own
     if (control.given()) return control.run();
     if (run.given()) {
         for_server = {"--latency-us", std::to_string(options.latency_us), "--pd-user", options.pd_user};

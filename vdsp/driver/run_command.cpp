@@ -158,7 +158,7 @@ std::string shim_library() {
     const auto self = fs::read_symlink("/proc/self/exe", error).parent_path();
     const auto beside = self.parent_path() / "shim" / "libfastrpc-vdsp-shim.so";
     if (!error && fs::exists(beside, error)) return beside.string();
-    return FASTRPC_LIBDIR "/libfastrpc-vdsp-shim.so";
+    return FASTRPC_SHIM_DIRECTORY "/libfastrpc-vdsp-shim.so";
 }
 
 RunCommand::RunCommand(CLI::App& app, Server server) :

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t most_calls = 256;      // on one line; the channel has 255 contexts
 constexpr std::size_t keep_for_callers = 32; // below this many, a new caller gets a new line
+constexpr int least_urgent = 19;
 
 } // namespace
 
@@ -57,26 +58,29 @@ std::vector<std::uint64_t> Line::close() {
     return std::exchange(contexts_, {});
 }
 
-Line* Lines::longest_idle() {
+Line* Lines::longest_idle(int nice) {
     Line* best = nullptr;
     for (Line& line : lines_)
-        if (line.calls == 0 && (best == nullptr || line.used < best->used)) best = &line;
+        if (line.calls == 0 && line.nice <= nice && (best == nullptr || line.used < best->used)) best = &line;
     return best;
 }
 
-Line* Lines::claim(Key key, const Maker& make) {
+Line* Lines::claim(Key key, int nice, const Maker& make) {
     Line* line = nullptr;
-    if (const auto known = by_key_.find(key); known != by_key_.end()) {
+    const auto known = by_key_.find(key);
+    if (known != by_key_.end() && (known->second->nice <= nice || known->second->calls > 0)) {
         line = known->second;
     } else {
-        if (lines_.size() >= keep_for_callers) line = longest_idle();
+        if (known != by_key_.end()) by_key_.erase(known);
+        if (lines_.size() >= keep_for_callers) line = longest_idle(nice);
         if (line == nullptr && lines_.size() < max_lines) line = make(lines_);
-        if (line == nullptr) line = longest_idle();
+        if (line == nullptr) line = longest_idle(least_urgent);
         if (line == nullptr) return nullptr;
         if (const auto old = by_key_.find(line->key); old != by_key_.end() && old->second == line) by_key_.erase(old);
         line->key = key;
         by_key_.emplace(key, line);
     }
+    line->nice = std::max(line->nice, nice);
     line->used = ++clock_;
     ++line->calls;
     return line;

@@ -50,6 +50,7 @@ public:
     std::atomic<bool> conversing = false;      ///< a caller's thread reads the line
     std::pair<std::int32_t, std::int32_t> key; ///< client and thread that it serves; guarded by the owner's lock
     std::uint64_t used = 0;                    ///< when it got its last call; guarded by the owner's lock
+    int nice = 0;                              ///< its DSP thread never gets more urgent; guarded by the owner's lock
 
 private:
     UniqueFd fd_;
@@ -67,11 +68,12 @@ public:
     using Key = std::pair<std::int32_t, std::int32_t>;
 
     /// The line of this caller, with one call more; null when all are taken. `make` appends a line, or returns null.
-    Line* claim(Key key, const Maker& make);
+    /// It is no less urgent than `nice`, the caller, unless the caller has calls on one or there is no other.
+    Line* claim(Key key, int nice, const Maker& make);
     [[nodiscard]] std::list<Line>& all() noexcept { return lines_; }
 
 private:
-    Line* longest_idle();
+    Line* longest_idle(int nice);
 
     std::list<Line> lines_;
     std::map<Key, Line*> by_key_;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <fmt/core.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <system_error>
 
 namespace fastrpc::vdsp {
@@ -31,11 +32,13 @@ void PdProcess::note(const LineResponse& response) noexcept {
 
 // Null when every line is taken and none can be made. The line then counts a call of ours.
 Line* PdProcess::claim(const WireRequest& request, LineRequest& stamped, bool converse, bool& reads) {
+    const int nice = ::getpriority(PRIO_PROCESS, 0); // of this thread
     const std::lock_guard lock(mutex_);
-    Line* line = lines_.claim({request.client, request.tid}, [this](auto& lines) { return make_line(lines); });
+    Line* line = lines_.claim({request.client, request.tid}, nice, [this](auto& lines) { return make_line(lines); });
     reads = converse && line != nullptr && line->calls == 1;
     if (reads) line->conversing = true;
     stamped.after = sent_;
+    if (line != nullptr) stamped.nice = line->nice;
     stamped.wire = request;
     return line;
 }

@@ -78,9 +78,11 @@ static_assert(sizeof(ThreadMessage) == 8);
 struct LineRequest {
     std::uint64_t after;  ///< frames on the main socket that are to be done first
     std::uint64_t serial; ///< of the client, as client_here gave it
+    std::int32_t nice;    ///< of the line: a DSP has processors of its own, this one borrows its callers'
+    std::uint32_t reserved;
     WireRequest wire;
 };
-static_assert(sizeof(LineRequest) == 56);
+static_assert(sizeof(LineRequest) == 64);
 
 /// The answer to the oldest call on a line.
 struct LineResponse {

@@ -229,6 +229,6 @@ TEST(AdmissionBus, a_new_fastrpcd_charges_the_sessions_that_come_back) {
 TEST(AdmissionBus, features_name_every_option) {
     PrivateSystem system;
     const json status = json::parse(system.ctl({"status", "--json"}).output, nullptr, false);
-    EXPECT_EQ(status["features"],
-              (json{"directories", "label", "deadline-ms", "lanes", "memory", "wait-ms", "priority", "stack"}));
+    EXPECT_EQ(status["features"], (json{"directories", "label", "deadline-ms", "lanes", "memory", "wait-ms", "priority",
+                                        "stack", "modules", "module-files", "attributes"}));
 }

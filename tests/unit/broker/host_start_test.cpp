@@ -34,10 +34,11 @@ protected:
     [[nodiscard]] std::string socket_path() const { return scratch.path("session.sock"); }
 
     void begin(std::chrono::milliseconds timeout = 10s) { begin(timeout, hosts); }
-    void begin(std::chrono::milliseconds timeout, ReadyHosts& from) {
+    void begin(std::chrono::milliseconds timeout, ReadyHosts& from, PdKind kind = PdKind::unsigned_user) {
         HostOrder order{
             .hosts = from,
-            .message = {.session_id = 5, .owner_uid = 1000, .label = "mine", .grant = session_of(5, 1000).grant}};
+            .message = {
+                .session_id = 5, .kind = kind, .owner_uid = 1000, .label = "mine", .grant = session_of(5, 1000).grant}};
         auto directories = std::make_shared<std::vector<UniqueFd>>();
         directories->push_back(scratch.fd());
         order.directories = std::move(directories);
@@ -70,6 +71,28 @@ protected:
 };
 
 } // namespace
+
+TEST_F(HostStartTest, kinds_that_may_need_a_capability_get_a_host_that_has_it_where_there_is_one) {
+    for (const PdKind kind : all_pd_kinds) {
+        if (is_static(kind)) continue; // they are nobody's sessions
+        auto privileged = listen_on(scratch.path("session-privileged.sock"));
+        ASSERT_TRUE(privileged) << privileged.error().text;
+        begin(10s, hosts, kind);
+        const bool wanted = kind == PdKind::signed_user;
+        const UniqueFd& at = wanted ? *privileged : listener;
+        EXPECT_TRUE(loop.until([&] { return readable(at.get(), 0); })) << to_string(kind);
+        EXPECT_FALSE(readable(wanted ? listener.get() : privileged->get(), 0)) << to_string(kind);
+        FakeHost host(UniqueFd(::accept4(at.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+        EXPECT_TRUE(host.receive_start()) << to_string(kind);
+        start.reset();
+        privileged->reset();
+        // The name that a stopped socket leaves is no socket.
+        begin(10s, hosts, kind);
+        EXPECT_TRUE(accept().receive_start()) << to_string(kind);
+        start.reset();
+        std::filesystem::remove(scratch.path("session-privileged.sock"));
+    }
+}
 
 TEST_F(HostStartTest, the_host_gets_the_grant_its_socket_and_the_directories) {
     begin();

@@ -39,7 +39,8 @@ protected:
     UniqueFd listener;
     ReadyHosts supply{loop, scratch.path("session.sock").string(), 0};
     std::unique_ptr<Openings> openings;
-    std::vector<FakeHost> sessions; ///< that fill a DSP
+    std::vector<FakeHost> sessions;              ///< that fill a DSP
+    std::function<Result<Grant>()> decide_again; ///< of requests from now on
 
     void SetUp() override {
         auto socket = listen_on(scratch.path("session.sock").string());
@@ -59,6 +60,7 @@ protected:
                                     .grant = {.rule = "r", .file = "f.json", .line = 1, .limits = limits}},
                         .directories = std::move(directories),
                         .wait = wait,
+                        .decide_again = decide_again,
                         .done = [asked](Result<StartedHost> host) { asked->answer = std::move(host); }});
         return asked;
     }

@@ -1,4 +1,5 @@
 // fastrpcd comes, goes and is killed; hosts and sessions stay.
+#include "base/message_ids.hpp"
 #include "tests/unit/broker/private_system.hpp"
 
 #include <algorithm>
@@ -92,7 +93,10 @@ TEST(Survival, sigterm_ends_it_cleanly) {
     EXPECT_EQ(system.stop_fastrpcd(), 0);
     EXPECT_FALSE(readable(open.host.session.get(), 0)) << "a session outlives it";
     EXPECT_TRUE(at_end(host.session.get())) << "half a session does not";
-    EXPECT_EQ(system.log(), "") << "a healthy fastrpcd says nothing";
+    const std::string log = system.log();
+    EXPECT_EQ(std::ranges::count(log, '\n'), 2) << log << "a healthy fastrpcd says nothing";
+    EXPECT_NE(log.find("info: this machine has no DSP"), std::string::npos) << log << "but that";
+    EXPECT_NE(log.find(message_id::session_allowed), std::string::npos) << log << "and who got a session";
 }
 
 TEST(Survival, a_second_fastrpcd_ends_with_one_line_and_disturbs_nobody) {
@@ -108,7 +112,7 @@ TEST(Survival, a_second_fastrpcd_ends_with_one_line_and_disturbs_nobody) {
 
 TEST(Survival, without_a_policy_file_it_warns_once_and_denies_everything) {
     PrivateSystem system({.policy = ""});
-    EXPECT_EQ(std::ranges::count(system.log(), '\n'), 1) << system.log();
+    EXPECT_EQ(std::ranges::count(system.log(), '\n'), 2) << system.log() << "that, and that there is no DSP";
     EXPECT_NE(system.log().find("warning: policy: no policy file"), std::string::npos) << system.log();
     Client root = system.client();
     EXPECT_EQ(root.open("cdsp", "unsigned").wait().error, "org.fastrpc1.Error.AccessDenied");

@@ -24,6 +24,7 @@ struct Asked {
     std::map<std::string, std::string> words;
     std::map<std::string, std::uint64_t> numbers;
     std::vector<ino_t> directories;
+    bool interactive = false; ///< people may be asked
 };
 
 void check(int result) {
@@ -32,6 +33,7 @@ void check(int result) {
 
 Asked read_call(sd_bus_message* call) {
     Asked asked;
+    asked.interactive = sd_bus_message_get_allow_interactive_authorization(call) > 0;
     const char *domain = nullptr, *pd = nullptr, *key = nullptr, *contents = nullptr;
     check(sd_bus_message_read(call, "ss", &domain, &pd));
     asked.domain = domain;
@@ -155,6 +157,7 @@ TEST_F(Bus, everything_asked_for_arrives_and_everything_granted_comes_back) {
 
     EXPECT_EQ(asked.domain, "cdsp1");
     EXPECT_EQ(asked.pd, "signed");
+    EXPECT_TRUE(asked.interactive) << "a rule that asks may have people asked";
     EXPECT_EQ(asked.words, (std::map<std::string, std::string>{{"label", "a test"}}));
     EXPECT_EQ(asked.numbers, (std::map<std::string, std::uint64_t>{
                                  {"deadline-ms", 1234}, {"lanes", 4}, {"memory", std::uint64_t{1} << 40}}));

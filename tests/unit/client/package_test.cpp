@@ -1,34 +1,15 @@
 // The library as others get it: what it exports, and that a program builds with nothing but what is installed.
 #include "tests/support/scratch.hpp"
+#include "tests/support/shell.hpp"
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <set>
 #include <sstream>
 #include <string>
-#include <sys/wait.h>
 
 namespace fastrpc::test {
 namespace {
-
-struct Outcome {
-    int code = -1;
-    std::string output;
-};
-
-Outcome shell(const std::string& command) {
-    Outcome outcome;
-    FILE* pipe = ::popen(("{ " + command + "; } 2>&1").c_str(), "re");
-    if (pipe == nullptr) return outcome;
-    std::array<char, 4096> block{};
-    for (std::size_t got = 0; (got = std::fread(block.data(), 1, block.size(), pipe)) > 0;)
-        outcome.output.append(block.data(), got);
-    const int status = ::pclose(pipe);
-    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return outcome;
-}
 
 std::string text_of(const std::string& file) {
     std::ifstream in(file);

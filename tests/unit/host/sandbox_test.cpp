@@ -1,4 +1,7 @@
 // What a host can and can't do once it serves. Each test runs in a child: a sandbox is for ever.
+#include "daemon/device/accel_abi.hpp"
+#include "daemon/device/misc_abi.hpp"
+#include "daemon/device/requests.hpp"
 #include "daemon/files/draft.hpp"
 #include "daemon/files/file_tree.hpp"
 #include "daemon/files/open_directories.hpp"
@@ -8,12 +11,14 @@
 
 #include "tests/support/scratch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <functional>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -31,10 +36,11 @@ using namespace fastrpc::daemon;
 namespace {
 
 /// Runs `steps` in a sandboxed child; the result is the number of the first step that gave false, 0 when all held.
-int in_sandbox(bool may_open, const std::vector<std::function<bool()>>& steps) {
+int in_sandbox(bool may_open, const std::vector<std::function<bool()>>& steps,
+               const std::vector<unsigned long>& requests = {}) {
     const pid_t child = ::fork();
     if (child == 0) {
-        if (!drop_privileges() || !enter_sandbox(may_open)) ::_exit(100);
+        if (!drop_privileges() || !enter_sandbox(may_open, requests)) ::_exit(100);
         for (std::size_t i = 0; i < steps.size(); ++i)
             if (!steps[i]()) ::_exit(static_cast<int>(i) + 1);
         ::_exit(0);
@@ -76,6 +82,143 @@ TEST(Sandbox, no_program_no_device_no_tracing_no_process) {
                                     [] { return forbidden(::setuid(0)); },
                                 }),
               0);
+}
+
+namespace {
+
+/// By name, so that a call which is allowed by mistake is named; each with arguments that do no harm when it is.
+struct ForbiddenCall {
+    const char* name;
+    long number;
+};
+
+// What nobody who serves a PD needs, and what an attacker would like to have: programs, processes, namespaces, mounts,
+// identities, tracing, keys, kernel interfaces, and paths by name.
+constexpr ForbiddenCall forbidden_calls[] = {
+    {"execve", SYS_execve},
+    {"execveat", SYS_execveat},
+    {"open_by_handle_at", SYS_open_by_handle_at},
+    {"openat", SYS_openat},
+    {"name_to_handle_at", SYS_name_to_handle_at},
+    {"faccessat2", SYS_faccessat2},
+    {"fchmodat", SYS_fchmodat},
+    {"fchownat", SYS_fchownat},
+    {"linkat", SYS_linkat},
+    {"symlinkat", SYS_symlinkat},
+    {"mknodat", SYS_mknodat},
+    {"mkdirat", SYS_mkdirat},
+    {"unlinkat", SYS_unlinkat},
+    {"renameat2", SYS_renameat2},
+    {"setxattr", SYS_setxattr},
+    {"chroot", SYS_chroot},
+    {"mount", SYS_mount},
+    {"umount2", SYS_umount2},
+    {"move_mount", SYS_move_mount},
+    {"open_tree", SYS_open_tree},
+    {"fsopen", SYS_fsopen},
+    {"pivot_root", SYS_pivot_root},
+    {"unshare", SYS_unshare},
+    {"setns", SYS_setns},
+    {"setuid", SYS_setuid},
+    {"setgid", SYS_setgid},
+    {"setgroups", SYS_setgroups},
+    {"setresuid", SYS_setresuid},
+    {"capset", SYS_capset},
+    {"ptrace", SYS_ptrace},
+    {"process_vm_readv", SYS_process_vm_readv},
+    {"process_vm_writev", SYS_process_vm_writev},
+    {"pidfd_open", SYS_pidfd_open},
+    {"pidfd_getfd", SYS_pidfd_getfd},
+    {"pidfd_send_signal", SYS_pidfd_send_signal},
+    {"kill", SYS_kill},
+    {"tkill", SYS_tkill},
+    {"kcmp", SYS_kcmp},
+    {"perf_event_open", SYS_perf_event_open},
+    {"bpf", SYS_bpf},
+    {"userfaultfd", SYS_userfaultfd},
+    {"io_uring_setup", SYS_io_uring_setup},
+    {"io_uring_enter", SYS_io_uring_enter},
+    {"keyctl", SYS_keyctl},
+    {"add_key", SYS_add_key},
+    {"request_key", SYS_request_key},
+    {"seccomp", SYS_seccomp},
+    {"init_module", SYS_init_module},
+    {"finit_module", SYS_finit_module},
+    {"kexec_load", SYS_kexec_load},
+    {"reboot", SYS_reboot},
+    {"swapon", SYS_swapon},
+    {"syslog", SYS_syslog},
+    {"acct", SYS_acct},
+    {"clock_settime", SYS_clock_settime},
+    {"sethostname", SYS_sethostname},
+    {"personality", SYS_personality},
+    {"bind", SYS_bind},
+    {"listen", SYS_listen},
+    {"fanotify_init", SYS_fanotify_init},
+    {"inotify_init1", SYS_inotify_init1},
+    {"memfd_secret", SYS_memfd_secret},
+    {"vmsplice", SYS_vmsplice},
+    {"prlimit64", SYS_prlimit64},
+    {"sched_setattr", SYS_sched_setattr},
+#ifdef SYS_open
+    {"open", SYS_open},
+    {"creat", SYS_creat},
+    {"fork", SYS_fork},
+    {"vfork", SYS_vfork},
+    {"iopl", SYS_iopl},
+    {"ioperm", SYS_ioperm},
+#endif
+};
+
+} // namespace
+
+TEST(Sandbox, each_forbidden_call_fails) {
+    for (const ForbiddenCall& call : forbidden_calls)
+        // Arguments that no call accepts: one that is let through fails too, but with another error.
+        EXPECT_EQ(in_sandbox(false, {[&] { return forbidden(::syscall(call.number, -1L, -1L, -1L, -1L, -1L, -1L)); }}),
+                  0)
+            << call.name << " is not refused";
+}
+
+TEST(Sandbox, ioctls_are_those_of_the_hosts_dialect_alone) {
+    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    const UniqueFd memory(::memfd_create("m", MFD_CLOEXEC));
+    // Let through, the number reaches a file that does not know it.
+    const auto passes = [&](unsigned long request) {
+        return ::ioctl(null.get(), request, nullptr) == -1 && errno == ENOTTY;
+    };
+    const auto stopped = [&](unsigned long request) { return forbidden(::ioctl(null.get(), request, nullptr)); };
+    struct Host {
+        const char* name;
+        bool may_open;
+        std::vector<unsigned long> requests, let_through, refused;
+    };
+    const std::vector<unsigned long> never{TIOCSTI, TIOCGWINSZ, TCGETS, FIONBIO, FIOASYNC, FIONREAD, 0, ~0UL};
+    for (const Host& host : {Host{"misc session",
+                                  false,
+                                  session_requests("misc"),
+                                  {misc_abi::invoke, misc_abi::mem_map},
+                                  {misc_abi::init_attach, misc_abi::init_create, misc_abi::init_create_static,
+                                   accel_abi::invoke, accel_abi::create}},
+                             {"accel session",
+                              false,
+                              session_requests("accel"),
+                              {accel_abi::invoke, accel_abi::map},
+                              {accel_abi::init_attach, accel_abi::create, misc_abi::invoke, misc_abi::init_create}},
+                             {"static",
+                              true,
+                              static_requests(),
+                              {misc_abi::init_attach, misc_abi::invoke, accel_abi::create, accel_abi::query},
+                              {}},
+                             {"unknown", false, session_requests("?"), {}, {misc_abi::invoke, accel_abi::invoke}}}) {
+        EXPECT_EQ(in_sandbox(host.may_open,
+                             {[&] { return std::ranges::all_of(host.let_through, passes); },
+                              [&] { return std::ranges::all_of(host.refused, stopped); },
+                              [&] { return std::ranges::all_of(never, stopped); }},
+                             host.requests),
+                  0)
+            << host.name;
+    }
 }
 
 TEST(Sandbox, rights_are_gone_for_good) {
@@ -189,7 +332,7 @@ TEST(Sandbox, threads_that_already_run_come_under_it) {
             char byte = 0;
             if (::read(gate[0], &byte, 1) == 1) refused = forbidden(::open("/dev/null", O_RDWR));
         });
-        if (!enter_sandbox(false)) ::_exit(102);
+        if (!enter_sandbox(false, {})) ::_exit(102);
         if (::write(gate[1], "x", 1) != 1) ::_exit(103);
         early.join();
         ::_exit(refused ? 0 : 1);

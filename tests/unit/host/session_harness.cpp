@@ -116,7 +116,7 @@ SessionHarness::SessionHarness() {
         ++watchers;
         return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
     };
-    environment.enter_sandbox = [this](bool may_open) -> Status {
+    environment.enter_sandbox = [this](bool may_open, const std::vector<unsigned long>&) -> Status {
         EXPECT_FALSE(may_open);
         ++sandboxes;
         return {};

@@ -94,7 +94,9 @@ TEST_F(Session, a_listener_that_does_not_come_up_fails_the_session) {
 }
 
 TEST_F(Session, a_sandbox_that_can_not_be_entered_fails_the_session) {
-    environment.enter_sandbox = [](bool) -> Status { return fail(ErrorKind::system, "no seccomp"); };
+    environment.enter_sandbox = [](bool, const std::vector<unsigned long>&) -> Status {
+        return fail(ErrorKind::system, "no seccomp");
+    };
     start();
     EXPECT_EQ(failed(*control).text, "no seccomp");
     join();

@@ -28,7 +28,7 @@ protected:
         environment.watch_nodes = [this] {
             return discovery::Watcher::open(machine.roots(), discovery::Watcher::Means::inotify);
         };
-        environment.enter_sandbox = [this](bool may_open) -> Status {
+        environment.enter_sandbox = [this](bool may_open, const std::vector<unsigned long>&) -> Status {
             EXPECT_TRUE(may_open);
             ++sandboxes;
             return {};

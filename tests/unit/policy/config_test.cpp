@@ -1,6 +1,7 @@
 // What we ship: the policies decide as promised, and the schema describes exactly what the loader takes.
 #include "fixture.hpp"
 
+#include "policy/check.hpp"
 #include "policy/rule.hpp"
 #include "policy/words.hpp"
 
@@ -71,6 +72,42 @@ TEST_F(Config, the_default_lets_group_fastrpc_open_unsigned_sessions_and_nothing
     EXPECT_NE(outsider.fix.find("usermod -aG 4711"), std::string::npos) << outsider.fix;
 }
 
+TEST_F(Config, the_default_passes_the_table_that_is_shipped_with_it) {
+    const Policy policy = good(with_gid(shipped("policy.d/50-default.json"), "4711"));
+    std::string table = shipped("policy-tests/50-default.json");
+    for (auto at = table.find("\"fastrpc\""); at != std::string::npos; at = table.find("\"fastrpc\""))
+        table.replace(at, 9, "4711");
+    const auto outcomes = policy::run_tests(policy, "50-default.json", table);
+    ASSERT_TRUE(outcomes) << outcomes.error().text;
+    EXPECT_GE(outcomes->size(), 15U);
+    for (const policy::TestOutcome& outcome : *outcomes)
+        EXPECT_TRUE(outcome.passed) << outcome.line << ": " << outcome.request << ": " << outcome.decision.reason;
+}
+
+TEST_F(Config, the_examples_load_without_a_warning_and_pass_their_table) {
+    const std::string examples = std::string(CONFIG_DIRECTORY) + "/examples";
+    int loaded = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(examples)) {
+        const std::string name = entry.path().filename();
+        if (name == "tests.json") continue;
+        write(name, shipped("examples/" + name));
+        ++loaded;
+    }
+    EXPECT_EQ(loaded, 5);
+    const Result<Policy> policy = load();
+    ASSERT_TRUE(policy) << policy.error().text;
+    EXPECT_EQ(warnings_, std::vector<std::string>());
+    EXPECT_TRUE(policy->ends_denied_sessions());
+    std::set<std::string> decided;
+    const auto outcomes = policy::run_test_file(*policy, examples + "/tests.json");
+    ASSERT_TRUE(outcomes) << outcomes.error().text;
+    for (const policy::TestOutcome& outcome : *outcomes) {
+        EXPECT_TRUE(outcome.passed) << outcome.line << ": " << outcome.request << ": " << outcome.decision.reason;
+        decided.insert(outcome.decision.rule);
+    }
+    for (const RuleInfo& rule : policy->list()) EXPECT_TRUE(decided.contains(rule.name)) << rule.name;
+}
+
 TEST_F(Config, a_rule_of_usual_priority_comes_before_the_default_denial) {
     write("50-default.json", shipped("policy.d/50-default.json"));
     write("60-site.json", file_of({rule("site", R"("users": [1000])", R"("adsp")", R"("signed")", "allow")}));
@@ -101,6 +138,7 @@ TEST_F(Config, the_schema_has_exactly_the_keys_that_the_loader_knows) {
     EXPECT_EQ(keys_of(schema), names_of(policy::file_keys, self));
     EXPECT_EQ(keys_of(defs.at("rule")), names_of(policy::rule_keys, self));
     EXPECT_EQ(keys_of(defs.at("subject")), names_of(policy::subject_keys, self));
+    EXPECT_EQ(keys_of(defs.at("module").at("anyOf").at(1)), names_of(policy::module_keys, self));
     EXPECT_EQ(keys_of(defs.at("limits")), names_of(policy::limit_names, [](const auto& limit) { return limit.name; }));
     for (const json& object : {schema, defs.at("rule"), defs.at("subject"), defs.at("limits")})
         EXPECT_EQ(object.at("additionalProperties"), false);
@@ -118,8 +156,28 @@ TEST_F(Config, the_schema_has_exactly_the_words_that_the_loader_knows) {
               names_of(all_pd_kinds, [](PdKind k) { return to_string(k); }));
     EXPECT_EQ(words(keys.at("attributes").at("items").at("enum")),
               names_of(policy::attribute_names, [](const auto& name) { return name.name; }));
+    EXPECT_EQ(words(keys.at("nodes").at("items").at("enum")), names_of(policy::nodes, self));
+    EXPECT_EQ(words(keys.at("audit").at("enum")), names_of(policy::audits, self));
+    EXPECT_EQ(words(schema.at("properties").at("running_sessions").at("enum")),
+              names_of(policy::running_sessions, self));
     EXPECT_EQ(keys.at("priority").at("minimum"), policy::least_priority);
     EXPECT_EQ(keys.at("priority").at("maximum"), policy::most_priority);
+}
+
+TEST_F(Config, the_schema_of_tables_has_exactly_the_keys_and_words_that_their_reader_knows) {
+    const json schema = json::parse(shipped("schema/policy-tests.schema.json"));
+    const json& request = schema.at("$defs").at("request");
+    EXPECT_EQ(keys_of(schema), names_of(policy::test_file_keys, self));
+    EXPECT_EQ(keys_of(request), names_of(policy::test_keys, self));
+    const json& keys = request.at("properties");
+    EXPECT_EQ(keys_of(keys.at("modules").at("items").at("anyOf").at(1)), names_of(policy::module_keys, self));
+    const auto words = [](const json& list) { return list.get<std::set<std::string>>(); };
+    EXPECT_EQ(words(keys.at("expect").at("enum")), names_of(policy::effects, self));
+    EXPECT_EQ(words(keys.at("node").at("enum")), names_of(policy::nodes, self));
+    EXPECT_EQ(words(keys.at("domain").at("enum")), names_of(all_domains, [](Domain d) { return to_string(d); }));
+    EXPECT_EQ(words(keys.at("pd").at("enum")), names_of(all_pd_kinds, [](PdKind k) { return to_string(k); }));
+    EXPECT_EQ(words(keys.at("attributes").at("items").at("enum")),
+              names_of(policy::attribute_names, [](const auto& name) { return name.name; }));
 }
 
 TEST_F(Config, the_schema_has_the_bounds_and_defaults_of_the_limits) {

@@ -148,7 +148,7 @@ TEST_F(Decide, a_sum_per_uid_holds_at_least_one_session) {
     EXPECT_EQ(limits_of(R"("lanes": 200)").lanes_per_uid, 200U);
     EXPECT_EQ(limits_of(R"("mapped_bytes": 2147483648)").mapped_bytes_per_uid, 1ULL << 31);
     EXPECT_EQ(limits_of(R"("buffers": 65536)").fds_per_uid,
-              65536U + 4 * host_lane_fds + max_session_directories + host_fds);
+              65536U + 4 * host_lane_fds + max_session_directories + max_module_files + host_fds);
     EXPECT_EQ(limits_of(R"("lanes_per_uid": 4)").lanes_per_uid, 4U);
     for (const auto& [limits, name] : {std::pair(R"("lanes_per_uid": 3)", "lanes_per_uid"),
                                        std::pair(R"("mapped_bytes_per_uid": 1)", "mapped_bytes_per_uid"),

@@ -1,6 +1,8 @@
 // Explanations: they name rule, file and line, and what they advise works.
 #include "fixture.hpp"
 
+#include "policy/sha256.hpp"
+
 using namespace fastrpc;
 using namespace fastrpc::test;
 
@@ -184,4 +186,146 @@ TEST_F(Explain, explanations_are_one_line) {
             EXPECT_FALSE(decision.reason.empty());
             EXPECT_FALSE(decision.fix.empty());
         }
+}
+
+TEST_F(Explain, a_rule_that_asks_says_that_polkit_decides_and_what_would_do_without) {
+    const Policy policy =
+        good(file_of({rule("g", R"("groups": [50])", R"("cdsp")", R"("signed")", "ask", R"("attributes": ["crc"])"),
+                      rule("other", R"("users": [8])", R"("cdsp")", R"("signed")", "ask"),
+                      rule("rest", R"("any": true)", R"("cdsp")", R"("signed")", "deny", R"("priority": -1)")}));
+    const Decision decision = policy.decide({7, {50}, ""}, cdsp_signed);
+    EXPECT_FALSE(decision.allowed);
+    EXPECT_TRUE(decision.ask);
+    EXPECT_EQ(decision.grant.rule, "g");
+    EXPECT_EQ(decision.grant.attributes, attribute::crc);
+    EXPECT_EQ(decision.grant.revision, policy.revision());
+    EXPECT_EQ(decision.reason,
+              "rule \"g\" " + at(2) + " asks polkit whether uid 7 may have a signed PD on cdsp: uid 7 is in group 50");
+    EXPECT_FALSE(policy.allows({7, {50}, ""}, cdsp_signed));
+    const Decision denied = policy.decide({7, {}, ""}, cdsp_signed);
+    EXPECT_FALSE(denied.ask);
+    EXPECT_NE(denied.reason.find("rule \"other\" " + at(3) + " asks polkit about it, but only to users 8"),
+              std::string::npos)
+        << denied.reason;
+    EXPECT_TRUE(follow(decision.fix).allows({7, {50}, ""}, cdsp_signed));
+}
+
+TEST_F(Explain, a_near_miss_says_which_condition_failed_and_what_it_wants) {
+    const std::string hash(64, '1');
+    const std::string who = R"("users": [7])", cdsp = R"("cdsp")", kind = R"("signed")";
+    const Policy policy = good(file_of({
+        rule("domains", who, R"("adsp", "sdsp")", kind, "allow"),
+        rule("kinds", who, cdsp, R"("unsigned", "root")", "allow"),
+        rule("users", R"("users": [8, "10-19"])", cdsp, kind, "ask"),
+        rule("groups", R"("groups": [60, "daemon"])", cdsp, kind, "deny"),
+        rule("labels", R"("users": [7], "labels": ["x", "y*"])", cdsp, kind, "allow"),
+        rule("nodes", who, cdsp, kind, "allow", R"("nodes": ["accel"])"),
+        rule("modules", who, cdsp, kind, "allow",
+             R"("modules": ["m*.so", {"name": "n.so", "sha256": ")" + hash + R"("}])"),
+        rule("module_sha256", who, cdsp, kind, "allow", R"("module_sha256": [")" + hash + R"("])"),
+        rule("limits", who, cdsp, kind, "allow",
+             R"("narrows": false, "attributes": ["debug"], "limits": {"mapped_bytes": 1000, "best_priority": 9})"),
+        rule("attributes", who, cdsp, kind, "allow", R"("attributes": ["crc"])"),
+        rule("far", R"("users": [8])", R"("adsp")", kind, "allow"),
+    }));
+    const std::vector<std::pair<std::string, std::string>> wanted{
+        {"domains", "only on adsp, sdsp"},
+        {"kinds", "only for kind unsigned, root"},
+        {"users", "only to users 8, 10-19"},
+        {"groups", "only to members of group 60 or daemon"},
+        {"labels", "only to label x or y*"},
+        {"nodes", "only on a node of kind accel"},
+        {"modules", "only for modules m*.so or n.so (SHA-256 111111111111...), and the request names none"},
+        {"module_sha256", "only for modules with one SHA-256, and the request names none"},
+        {"limits", "for no more than 4 lanes, 1000 bytes of memory, 0 bytes of stack and priority 9 or less urgent"},
+    };
+    const auto check = [&](const Object& object, std::string_view left_out) {
+        const Explanation why = policy.explain({7, {}, ""}, object);
+        std::size_t line = 1, next = 0;
+        for (const auto& [condition, text] : wanted) {
+            ++line;
+            if (condition == left_out) continue;
+            ASSERT_LT(next, why.near.size());
+            const NearMiss& near = why.near[next++];
+            EXPECT_EQ(near.rule, condition);
+            EXPECT_EQ(near.condition, condition);
+            EXPECT_EQ(near.text, text);
+            EXPECT_EQ(near.file, directories_[0] + "/p.json");
+            EXPECT_EQ(near.line, line);
+            EXPECT_EQ(near.column, 2U);
+        }
+        EXPECT_EQ(why.near.size(), next + (object.attributes != 0 ? 1 : 0));
+    };
+    // Each of these rules gives no attributes but one, and each but one is large enough.
+    Object large = cdsp_signed;
+    large.memory = 1001;
+    check(large, "");
+    EXPECT_EQ(policy.explain({7, {}, ""}, large).decision.rule, "attributes");
+    // What asks for attributes misses all rules by them that miss anything else already, so only one is near.
+    Object asks = cdsp_signed;
+    asks.attributes = attribute::ptrace;
+    const Explanation why = policy.explain({7, {}, ""}, asks);
+    ASSERT_EQ(why.near_count, 3U);
+    EXPECT_EQ(why.near[0].condition, "groups"); // which denies, whatever is asked for
+    EXPECT_EQ(why.near[0].effect, policy::Effect::deny);
+    EXPECT_EQ(why.near[1].text, "only with attributes debug");
+    EXPECT_EQ(why.near[2].text, "only with attributes crc");
+    EXPECT_EQ(why.decision.reason.substr(0, 78),
+              "no rule allows uid 7 a signed PD on cdsp with attributes ptrace; nearest: rule");
+}
+
+TEST_F(Explain, sixteen_near_misses_are_told_and_the_others_counted) {
+    std::vector<std::string> rules;
+    for (int i = 0; i < 40; ++i)
+        rules.push_back(
+            rule(std::string("r").append(std::to_string(i)), R"("users": [1])", R"("cdsp")", R"("signed")", "allow"));
+    const Explanation why = good(file_of(rules)).explain({7, {}, ""}, cdsp_signed);
+    EXPECT_EQ(why.near.size(), 16U);
+    EXPECT_EQ(why.near_count, 40U);
+    EXPECT_EQ(why.near[15].rule, "r15");
+}
+
+TEST_F(Explain, the_change_holds_all_that_was_asked_for) {
+    const std::vector<ModuleRequest> modules{{"a.so", std::nullopt},
+                                             {"b.so", policy::sha256_from(std::string(64, 'B'))}};
+    const Object object{.domain = Domain::cdsp,
+                        .kind = PdKind::signed_user,
+                        .attributes = attribute::crc | attribute::debug,
+                        .modules = modules,
+                        .thread_priority = 100,
+                        .thread_stack = 1U << 30,
+                        .memory = 1U << 28,
+                        .lanes = 33};
+    const Explanation why = Policy().explain({7, {50}, "u:r:t:s0-c1,c2"}, object);
+    EXPECT_EQ(why.change_file, "/etc/fastrpcd/policy.d/60-uid-7-cdsp-signed.json");
+    EXPECT_EQ(why.change_json,
+              R"({"rules": [{"name": "uid-7-cdsp-signed", "priority": -1000, "subject": {"users": [7], "labels": )"
+              R"(["u:r:t:s0-c1,c2"]}, "domains": ["cdsp"], "kinds": ["signed"], "modules": ["a.so", {"name": "b.so", )"
+              R"("sha256": ")" +
+                  std::string(64, 'b') +
+                  R"("}], "effect": "allow", "attributes": ["debug", "crc"], "limits": {"lanes": 33, "mapped_bytes": )"
+                  R"(268435456, "best_priority": 100, "stack_bytes": 16777216}}]})");
+    EXPECT_EQ(why.decision.fix, "an administrator can add " + why.change_file + " with " + why.change_json);
+    const Grant grant = good(why.change_json).decide({7, {}, "u:r:t:s0-c1,c2"}, object).grant;
+    EXPECT_EQ(grant.limits.lanes, 33U);
+    EXPECT_EQ(grant.attributes, attribute::crc | attribute::debug);
+    EXPECT_EQ(grant.modules, modules);
+}
+
+TEST_F(Explain, what_no_rule_can_say_is_not_advised) {
+    const auto fix_of = [](const Subject& subject, Object object, const std::vector<ModuleRequest>& modules = {}) {
+        object.modules = modules;
+        const Explanation why = Policy().explain(subject, object);
+        EXPECT_EQ(why.change_file + why.change_json, "");
+        return why.decision.fix;
+    };
+    EXPECT_EQ(fix_of({4294967295U, {}, ""}, cdsp_signed), "no rule can name the uid 4294967295, which is no user's");
+    EXPECT_EQ(fix_of({7, {}, "a*b"}, cdsp_signed), "no rule can name the label of the caller");
+    EXPECT_EQ(fix_of({7, {}, "a\nb"}, cdsp_signed), "no rule can name the label of the caller");
+    for (const char* name : {"a*.so", "/a.so", "", "a\"b"})
+        EXPECT_EQ(fix_of({7, {}, ""}, cdsp_signed, {{name, std::nullopt}}),
+                  "no rule can name one of the modules; ask for modules by the names of their files");
+    Object object = cdsp_signed;
+    object.attributes = attribute::crc | 0x40000000;
+    EXPECT_EQ(fix_of({7, {}, ""}, object), "no rule can give attributes 0x40000000; ask without them");
 }

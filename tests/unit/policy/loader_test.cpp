@@ -18,11 +18,11 @@ using Loader = PolicyFiles;
 
 TEST_F(Loader, columns_count_characters_and_escapes_do_not_confuse_them) {
     EXPECT_EQ(error_of(R"({"$schema": "äöü€😀", "x": 1, "rules": []})"),
-              "p.json:1:22: a policy file has no key \"x\" (known: \"$schema\", \"rules\")");
+              "p.json:1:22: a policy file has no key \"x\" (known: \"$schema\", \"running_sessions\", \"rules\")");
     EXPECT_EQ(error_of(R"({"$schema": "a\"b\\", "x": 1, "rules": []})"),
-              "p.json:1:23: a policy file has no key \"x\" (known: \"$schema\", \"rules\")");
+              "p.json:1:23: a policy file has no key \"x\" (known: \"$schema\", \"running_sessions\", \"rules\")");
     EXPECT_EQ(error_of("{\r\n\t\"x\": [1, -2.5, true, null, \"]\"]}"),
-              "p.json:2:2: a policy file has no key \"x\" (known: \"$schema\", \"rules\")");
+              "p.json:2:2: a policy file has no key \"x\" (known: \"$schema\", \"running_sessions\", \"rules\")");
 }
 
 TEST(LocatedJson, every_value_knows_where_it_stands) {
@@ -70,6 +70,31 @@ TEST_F(Loader, a_file_of_a_mebibyte_is_read_and_a_larger_one_is_refused) {
     EXPECT_EQ(error_of(text), "");
     EXPECT_EQ(error_of(text + " "), "p.json: larger than 1048576 bytes; split it into several files");
     EXPECT_EQ(error_of(text + text + text), "p.json: larger than 1048576 bytes; split it into several files");
+}
+
+TEST_F(Loader, the_number_and_the_sum_of_files_have_bounds) {
+    for (int i = 0; i < 1024; ++i) write(std::to_string(i) + ".json", file_of({}));
+    ASSERT_TRUE(load());
+    add_directory("b");
+    write("0.json", file_of({}), 1); // masks, and is no other
+    ASSERT_TRUE(load());
+    write("one-more.json", file_of({}), 1);
+    Result<Policy> policy = load();
+    ASSERT_FALSE(policy);
+    EXPECT_EQ(policy.error().kind, ErrorKind::invalid);
+    EXPECT_EQ(policy.error().text, directories_[1] + ": with it there are more than 1024 files; put several into one");
+
+    add_directory("c");
+    directories_.erase(directories_.begin(), directories_.begin() + 2);
+    std::string mebibyte = file_of({});
+    mebibyte.append((1U << 20) - mebibyte.size(), ' ');
+    for (int i = 10; i < 26; ++i) write(std::to_string(i) + ".json", mebibyte);
+    ASSERT_TRUE(load());
+    const std::string path = write("26.json", " ");
+    policy = load();
+    ASSERT_FALSE(policy);
+    EXPECT_EQ(policy.error().kind, ErrorKind::invalid);
+    EXPECT_EQ(policy.error().text, path + ": with it the files are larger than 16777216 bytes together");
 }
 
 TEST_F(Loader, random_garbage_is_refused_and_never_crashes) {
@@ -238,6 +263,28 @@ TEST_F(Loader, rules_of_two_files_whose_order_decides_are_a_warning_that_names_b
     EXPECT_EQ(warning_of(rule("bob", bob, cdsp, all_signed, "allow")), "");
     EXPECT_EQ(warning_of(rule("no-bob", bob, R"("sdsp")", all_signed, "deny")), "");
     EXPECT_EQ(warning_of(rule("no-bob", bob, cdsp, R"("root")", "deny")), "");
+    // Asking is neither allowing nor denying.
+    EXPECT_NE(warning_of(rule("ask-bob", bob, cdsp, all_signed, "ask")).find("\"ask-bob\" asks polkit about some of "),
+              std::string::npos);
+    // Labels, modules, hashes and nodes that have nothing in common.
+    const auto both = [&](const std::string& one_who, const std::string& one_more, const std::string& other_who,
+                          const std::string& other_more) {
+        write("10-a.json", file_of({rule("fast", one_who, cdsp, all_signed, "allow", one_more)}));
+        return !warning_of(rule("no", other_who, cdsp, all_signed, "deny", other_more)).empty();
+    };
+    const std::string labels = R"("labels": ["a*", "b"])", none = R"("priority": 0)";
+    const std::string hash_a = R"("module_sha256": [")" + std::string(64, 'a') + "\"]",
+                      hash_b = R"("module_sha256": [")" + std::string(64, 'b') + "\"]";
+    EXPECT_TRUE(both(labels, none, bob, none));
+    EXPECT_TRUE(both(labels, none, R"("labels": ["*c"])", none));
+    EXPECT_FALSE(both(labels, none, R"("labels": ["c*"])", none));
+    EXPECT_TRUE(both(bob, R"("modules": ["x*"])", bob, none));
+    EXPECT_TRUE(both(bob, R"("modules": ["x*"])", bob, R"("modules": ["y", "xy"])"));
+    EXPECT_FALSE(both(bob, R"("modules": ["x*"])", bob, R"("modules": ["y"])"));
+    EXPECT_TRUE(both(bob, hash_a, bob, hash_a));
+    EXPECT_FALSE(both(bob, hash_a, bob, hash_b));
+    EXPECT_TRUE(both(bob, R"("nodes": ["misc"])", bob, none));
+    EXPECT_FALSE(both(bob, R"("nodes": ["misc"])", bob, R"("nodes": ["accel"])"));
     // In one file the order is there to be seen.
     std::filesystem::remove(first);
     write("20-b.json", file_of({rule("fast", R"("groups": [50])", cdsp, all_signed, "allow"),

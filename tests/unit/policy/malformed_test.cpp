@@ -98,14 +98,14 @@ TEST_F(Malformed, what_is_no_policy_file_is_refused_with_its_place_and_a_hint) {
         {"{\"rules\": []}{}", "p.json:1:14: syntax error while parsing value - unexpected '{'; expected end of input"},
         {R"({"Rules": []})", R"(p.json:1:2: a policy file has no key "Rules" (did you mean "rules"?))"},
         {R"({"version": 1, "rules": []})",
-         R"(p.json:1:2: a policy file has no key "version" (known: "$schema", "rules"))"},
+         R"(p.json:1:2: a policy file has no key "version" (known: "$schema", "running_sessions", "rules"))"},
         // What stands in the file cannot break the message.
         {R"({"a\nb\u001b[31m": 1})",
-         R"(p.json:1:2: a policy file has no key "a\u000ab\u001b[31m" (known: "$schema", "rules"))"},
-        {"{\"" + std::string(100, 'k') + "\": 1}",
-         "p.json:1:2: a policy file has no key \"" + std::string(64, 'k') + R"("... (known: "$schema", "rules"))"},
-        {"{\"" + std::string(63, 'k') + "öö\": 1}",
-         "p.json:1:2: a policy file has no key \"" + std::string(63, 'k') + R"(ö"... (known: "$schema", "rules"))"},
+         R"(p.json:1:2: a policy file has no key "a\u000ab\u001b[31m" (known: "$schema", "running_sessions", "rules"))"},
+        {"{\"" + std::string(100, 'k') + "\": 1}", "p.json:1:2: a policy file has no key \"" + std::string(64, 'k') +
+                                                       R"("... (known: "$schema", "running_sessions", "rules"))"},
+        {"{\"" + std::string(63, 'k') + "öö\": 1}", "p.json:1:2: a policy file has no key \"" + std::string(63, 'k') +
+                                                        R"(ö"... (known: "$schema", "running_sessions", "rules"))"},
         {R"({"a\nb": 1, "a\nb": 2})", R"(p.json:1:13: the key "a\u000ab" is here twice; first in line 1)"},
     });
 }
@@ -117,7 +117,8 @@ TEST_F(Malformed, keys_of_a_rule) {
         {with("\"kinds\"", "\"kindz\""), "p.json:2:62: a rule has no key \"kindz\" (did you mean \"kinds\"?)"},
         {with("\"kinds\"", "\"zzz\""),
          "p.json:2:62: a rule has no key \"zzz\" (known: \"name\", \"description\", \"priority\", \"subject\", "
-         "\"domains\", \"kinds\", \"effect\", \"limits\", \"attributes\", \"trusted\")"},
+         "\"domains\", \"kinds\", \"nodes\", \"modules\", \"module_sha256\", \"effect\", \"limits\", \"attributes\", "
+         "\"trusted\", \"narrows\", \"audit\")"},
         {with("\"name\": \"r\", ", ""), "p.json:2:1: the rule has no \"name\"; add it, as in \"name\": \"my-app\""},
         {with("\"subject\": {\"any\": true}, ", ""),
          "p.json:2:1: the rule has no \"subject\"; add it, as in \"subject\": {\"groups\": [\"fastrpc\"]}"},
@@ -146,7 +147,6 @@ TEST_F(Malformed, names_effects_and_priorities) {
         {with("\"r\"", "\"r\", \"description\": []"), "p.json:2:30: \"description\" must be a string, not an array"},
         // Effect.
         {with("\"allow\"", "\"alow\""), "p.json:2:95: there is no effect \"alow\" (did you mean \"allow\"?)"},
-        {with("\"allow\"", "\"ask\""), "p.json:2:95: the effect \"ask\" is not offered yet; use \"allow\" or \"deny\""},
         {with("\"allow\"", "true"), "p.json:2:95: \"effect\" must be a string, not true or false"},
         // Priority.
         {with("\"r\"", "\"r\", \"priority\": 1001"), "p.json:2:27: \"priority\" must be from -1000 to 1000, not 1001"},
@@ -162,12 +162,13 @@ TEST_F(Malformed, names_effects_and_priorities) {
         {with("\"r\"", "null"), R"(p.json:2:10: "name" must be a string, not null)"},
         {with("\"r\"", "\"\\u00e4\""), "p.json:2:10: a rule's name is 1 to 64 of a-z, 0-9, '-', '_' and '.'"},
         {with("\"allow\"", "\"Allow\""), R"(p.json:2:95: there is no effect "Allow" (did you mean "allow"?))"},
-        {with("\"allow\"", "\"permit\""), R"(p.json:2:95: there is no effect "permit" (known: "allow", "deny"))"},
-        {with("\"allow\"", "\"\""), R"(p.json:2:95: there is no effect "" (known: "allow", "deny"))"},
+        {with("\"allow\"", "\"permit\""),
+         R"(p.json:2:95: there is no effect "permit" (known: "allow", "deny", "ask"))"},
+        {with("\"allow\"", "\"\""), R"(p.json:2:95: there is no effect "" (known: "allow", "deny", "ask"))"},
         {with("\"allow\"", "null"), R"(p.json:2:95: "effect" must be a string, not null)"},
         {with("\"r\"", "\"r\", \"priority\": null"), R"(p.json:2:27: "priority" must be a whole number, not null)"},
         {with("\"r\"", "\"r\", \"prio\": 1"),
-         R"(p.json:2:15: a rule has no key "prio" (known: "name", "description", "priority", "subject", "domains", "kinds", "effect", "limits", "attributes", "trusted"))"},
+         R"(p.json:2:15: a rule has no key "prio" (known: "name", "description", "priority", "subject", "domains", "kinds", "nodes", "modules", "module_sha256", "effect", "limits", "attributes", "trusted", "narrows", "audit"))"},
     });
 }
 
@@ -176,7 +177,7 @@ TEST_F(Malformed, subjects) {
         // Subject.
         {with("{\"any\": true}", "\"any\""), "p.json:2:26: \"subject\" must be an object, not a string"},
         {with("{\"any\": true}", "{}"),
-         "p.json:2:26: \"subject\" names nobody; write \"users\", \"groups\" or \"any\": true"},
+         "p.json:2:26: \"subject\" names nobody; write \"users\", \"groups\", \"labels\" or \"any\": true"},
         {with("\"any\": true", "\"any\": false"), "p.json:2:34: \"any\" can only be true; else leave it out"},
         {with("\"any\": true", "\"any\": 1"), "p.json:2:34: \"any\" must be true or false, not a whole number"},
         {with("\"any\": true", "\"users\": [1], \"any\": true"), "p.json:2:41: \"any\" allows no other key beside it"},
@@ -228,8 +229,7 @@ TEST_F(Malformed, subjects) {
         {with(any, R"("groups": "fastrpc")"), R"(p.json:2:37: "groups" must be an array, not a string)"},
         {with(any, R"("groups": [")" + std::string(257, 'g') + R"("])"),
          "p.json:2:38: \"" + std::string(64, 'g') + R"("... is not the name of a group; everybody is "any": true)"},
-        {with(any, R"("label": "x")"),
-         R"(p.json:2:27: "subject" has no key "label" (known: "any", "users", "groups"))"},
+        {with(any, R"("label": "x")"), R"(p.json:2:27: "subject" has no key "label" (did you mean "labels"?))"},
         {with("{\"any\": true}", "[]"), R"(p.json:2:26: "subject" must be an object, not an array)"},
     });
 }
@@ -265,6 +265,104 @@ TEST_F(Malformed, domains_and_kinds) {
     });
 }
 
+TEST_F(Malformed, labels_and_modules) {
+    const auto more = [](const std::string& keys) { return with("\"allow\"}", "\"allow\", " + keys + "}"); };
+    const std::string hash(64, 'a');
+    expect({
+        {with(any, R"("labels": [])"), R"(p.json:2:37: "labels" is empty; name at least one)"},
+        {with(any, R"("labels": "a")"), R"(p.json:2:37: "labels" must be an array, not a string)"},
+        {with(any, R"("labels": [7])"), "p.json:2:38: a label must be a string, not a whole number"},
+        {with(any, R"("labels": [""])"), R"(p.json:2:38: "" is no label: one has 1 to 512 characters)"},
+        {with(any, R"("labels": [")" + std::string(513, 'a') + "\"]"),
+         "p.json:2:38: \"" + std::string(64, 'a') + "\"... is no label: one has 1 to 512 characters"},
+        {with(any, R"("labels": ["a", "b?"])"), R"(p.json:2:43: "b?" is no label: one has no other wildcard than '*')"},
+        {with(any, R"("labels": ["[ab]"])"), R"(p.json:2:38: "[ab]" is no label: one has no other wildcard than '*')"},
+        {with(any, R"("labels": ["{a,b}"])"),
+         R"(p.json:2:38: "{a,b}" is no label: one has no other wildcard than '*')"},
+        {with(any, R"("labels": ["*a*b*c*d*"])"), R"(p.json:2:38: "*a*b*c*d*" is no label: one has at most 4 '*')"},
+        {with(any, R"("labels": ["a\u0000"])"),
+         R"(p.json:2:38: "a\u0000" is no label: one is printable ASCII without '"' and '\')"},
+        {with(any, R"("labels": ["\u00e4"])"),
+         R"(p.json:2:38: "ä" is no label: one is printable ASCII without '"' and '\')"},
+        {with(any, R"("any": true, "labels": ["a"])"), R"(p.json:2:27: "any" allows no other key beside it)"},
+        {more(R"("modules": [])"), R"(p.json:2:115: "modules" is empty; name at least one)"},
+        {more(R"("modules": {})"), R"(p.json:2:115: "modules" must be an array, not an object)"},
+        {more(R"("modules": [null])"), "p.json:2:116: a module is a name or an object, not null"},
+        {more(R"("modules": [""])"), R"(p.json:2:116: "" is no module: the name of one has 1 to 512 characters)"},
+        {more(R"("modules": ["/lib/a.so"])"),
+         R"(p.json:2:116: "/lib/a.so" is no module: the name of one is a file's name, without directories)"},
+        {more(R"("modules": ["a.so", "lib?.so"])"),
+         R"(p.json:2:124: "lib?.so" is no module: the name of one has no other wildcard than '*')"},
+        {more(R"("modules": ["a\nb"])"),
+         R"(p.json:2:116: "a\u000ab" is no module: the name of one is printable ASCII without '"' and '\')"},
+        {more(R"("modules": [{}])"), R"(p.json:2:116: the module has no "name"; add it)"},
+        {more(R"("modules": [{"name": 1}])"), R"(p.json:2:125: "name" must be a string, not a whole number)"},
+        {more(R"("modules": [{"name": "a/b"}])"),
+         R"(p.json:2:125: "a/b" is no module: the name of one is a file's name, without directories)"},
+        {more(R"("modules": [{"name": "a.so", "sha": ""}])"),
+         R"(p.json:2:133: a module has no key "sha" (known: "name", "sha256"))"},
+        {more(R"("modules": [{"name": "a.so", "sha256": "1"}])"),
+         R"(p.json:2:143: "1" is no SHA-256: 64 hexadecimal digits, as sha256sum prints them)"},
+        {more(R"("module": ["a.so"])"), R"(p.json:2:104: a rule has no key "module" (did you mean "modules"?))"},
+        {more(R"("module_sha256": [])"), R"(p.json:2:121: "module_sha256" is empty; name at least one)"},
+        {more(R"("module_sha256": ")" + hash + "\""),
+         R"(p.json:2:121: "module_sha256" must be an array, not a string)"},
+        {more(R"("module_sha256": [1])"), "p.json:2:122: a SHA-256 must be a string, not a whole number"},
+        {more(R"("module_sha256": ["abc"])"),
+         R"(p.json:2:122: "abc" is no SHA-256: 64 hexadecimal digits, as sha256sum prints them)"},
+        {more(R"("module_sha256": [")" + hash.substr(1) + R"(g"])"),
+         "p.json:2:122: \"" + hash.substr(1) + "g\" is no SHA-256: 64 hexadecimal digits, as sha256sum prints them"},
+        {more(R"("module_sha256": [")" + hash.substr(1) + R"(-"])"),
+         "p.json:2:122: \"" + hash.substr(1) + "-\" is no SHA-256: 64 hexadecimal digits, as sha256sum prints them"},
+        {more(R"("module_sha256": [")" + hash + R"(0"])"),
+         "p.json:2:122: \"" + hash + "\"... is no SHA-256: 64 hexadecimal digits, as sha256sum prints them"},
+    });
+}
+
+TEST_F(Malformed, nodes_audit_narrows_and_running_sessions) {
+    const auto more = [](const std::string& keys) { return with("\"allow\"}", "\"allow\", " + keys + "}"); };
+    const auto denial = [](const std::string& keys) { return with("\"allow\"}", "\"deny\", " + keys + "}"); };
+    expect({
+        {more(R"("nodes": [])"), R"(p.json:2:113: "nodes" is empty; name at least one)"},
+        {more(R"("nodes": ["qda"])"), R"(p.json:2:114: there is no kind of node "qda" (known: "misc", "accel"))"},
+        {more(R"("nodes": ["acel"])"), R"(p.json:2:114: there is no kind of node "acel" (did you mean "accel"?))"},
+        {more(R"("nodes": ["misc", "misc"])"), R"(p.json:2:122: "misc" is here twice; leave one out)"},
+        {more(R"("nodes": [1])"), "p.json:2:114: a kind of node must be a string, not a whole number"},
+        {more(R"("nodes": "misc")"), R"(p.json:2:113: "nodes" must be an array, not a string)"},
+        {more(R"("audit": "notcie")"), R"(p.json:2:113: there is no audit level "notcie" (did you mean "notice"?))"},
+        {more(R"("audit": "all")"),
+         R"(p.json:2:113: there is no audit level "all" (known: "none", "info", "notice", "warning"))"},
+        {more(R"("audit": false)"), R"(p.json:2:113: "audit" must be a string, not true or false)"},
+        {more(R"("narrows": "no")"), R"(p.json:2:115: "narrows" must be true or false, not a string)"},
+        {denial(R"("narrows": true)"), R"(p.json:2:103: only a rule that allows or asks has "narrows"; leave it out)"},
+        {with("\"allow\"", "\"ask polkit\""),
+         R"(p.json:2:95: there is no effect "ask polkit" (known: "allow", "deny", "ask"))"},
+        {with("\"allow\"", "\"aks\""), R"(p.json:2:95: there is no effect "aks" (known: "allow", "deny", "ask"))"},
+        {R"({"running_sessions": "stop", "rules": []})",
+         R"(p.json:1:22: "running_sessions" is "keep" or "end", not "stop")"},
+        {R"({"running_sessions": true, "rules": []})",
+         R"(p.json:1:22: "running_sessions" must be a string, not true or false)"},
+        {R"({"running_session": "end", "rules": []})",
+         R"(p.json:1:2: a policy file has no key "running_session" (did you mean "running_sessions"?))"},
+        {R"({"running_sessions": "end"})", R"(p.json:1:1: a policy file needs "rules", an array, which may be empty)"},
+    });
+}
+
+TEST_F(Malformed, rules_of_very_many_combinations) {
+    const auto numbers = [](int count) {
+        std::string text = "0";
+        for (int i = 1; i < count; ++i) text += "," + std::to_string(i);
+        return text;
+    };
+    const auto wanted = [&](int users, int groups) {
+        return with(any, R"("users": [)" + numbers(users) + R"(], "groups": [)" + numbers(groups) + "]");
+    };
+    EXPECT_EQ(error_of(wanted(128, 128)), "");
+    EXPECT_EQ(error_of(wanted(16384, 1)), "");
+    expect({{wanted(129, 128), R"(p.json:2:1: rule "r" has more than 16384 combinations of users, groups, labels and )"
+                               "modules; make several of it, or a group of its users"}});
+}
+
 TEST_F(Malformed, limits_attributes_and_trust) {
     expect({
         // Limits and attributes.
@@ -282,9 +380,9 @@ TEST_F(Malformed, limits_attributes_and_trust) {
         {with("\"allow\"}", "\"allow\", \"limits\": {\"lanes\": \"all\"}}"),
          "p.json:2:124: \"lanes\" must be a whole number, not a string"},
         {with("\"allow\"}", "\"deny\", \"limits\": {}}"),
-         "p.json:2:103: only a rule that allows has \"limits\"; leave it out"},
+         "p.json:2:103: only a rule that allows or asks has \"limits\"; leave it out"},
         {with("\"allow\"}", "\"deny\", \"attributes\": []}"),
-         "p.json:2:103: only a rule that allows has \"attributes\"; leave it out"},
+         "p.json:2:103: only a rule that allows or asks has \"attributes\"; leave it out"},
         {with("\"allow\"}", "\"allow\", \"attributes\": [\"root\"]}"),
          "p.json:2:119: there is no attribute \"root\" (known: \"debug\", \"ptrace\", \"crc\", \"adaptive-qos\", "
          "\"system-process\", \"privileged\")"},
@@ -293,13 +391,13 @@ TEST_F(Malformed, limits_attributes_and_trust) {
         {with("\"allow\"}", "\"allow\", \"trusted\": \"yes\"}"),
          "p.json:2:115: \"trusted\" must be true or false, not a string"},
         {with("\"allow\"}", "\"deny\", \"trusted\": false}"),
-         "p.json:2:103: only a rule that allows has \"trusted\"; leave it out"},
+         "p.json:2:103: only a rule that allows or asks has \"trusted\"; leave it out"},
         {with("\"allow\"}", R"("allow", "limits": {"lanes_per_uid": 3}})"),
          R"(p.json:2:132: "lanes_per_uid" is 3, and one session of this rule takes 4 already)"},
         {with("\"allow\"}", R"("allow", "limits": {"mapped_bytes_per_uid": 0}})"),
          R"(p.json:2:139: "mapped_bytes_per_uid" is 0, and one session of this rule takes 16777216 already)"},
         {with("\"allow\"}", R"("allow", "limits": {"fds_per_uid": 1}})"),
-         R"(p.json:2:130: "fds_per_uid" is 1, and one session of this rule takes 100 already)"},
+         R"(p.json:2:130: "fds_per_uid" is 1, and one session of this rule takes 108 already)"},
         {with("\"allow\"}", R"("allow", "limits": {"sessions_per_uid": 65}})"),
          R"(p.json:2:135: "sessions_per_uid" must be from 1 to 64, not 65)"},
         {with("\"allow\"}", R"("allow", "limits": {"buffers": 65537}})"),

@@ -7,7 +7,7 @@
 //   rule+dpc    allowed by that rule, with these attributes and no others
 // Attributes: d debug, p ptrace, c crc, a adaptive-qos, s system-process, v privileged; of the PD kind itself:
 // u unsigned-module, y system-unsigned-pd.
-#include "fixture.hpp"
+#include "truth.hpp"
 
 #include <pwd.h>
 #include <sstream>
@@ -233,28 +233,6 @@ Subject subject_of(const std::string& user, const std::string& gids) {
     for (std::string gid; std::getline(list, gid, ',');)
         subject.gids.push_back(static_cast<std::uint32_t>(std::stoul(gid)));
     return subject;
-}
-
-// The word of a decision, as the table has it.
-std::string word_of(const Decision& decision) {
-    if (!decision.allowed && decision.reason.find("has no unsigned PDs") != std::string::npos) return "x";
-    if (!decision.allowed) return decision.rule.empty() ? "." : "!" + decision.rule;
-    std::string word = decision.rule;
-    std::uint32_t rest = decision.grant.attributes;
-    std::string letters;
-    for (const auto& [letter, bit] : {std::pair('d', 1U << 0),
-                                      {'p', 1U << 1},
-                                      {'c', 1U << 2},
-                                      {'a', 1U << 4},
-                                      {'s', 1U << 5},
-                                      {'v', 1U << 6},
-                                      {'u', 1U << 3},
-                                      {'y', 1U << 17}}) {
-        if ((rest & bit) != 0) letters += letter;
-        rest &= ~bit;
-    }
-    if (rest != 0) letters += '?';
-    return letters.empty() ? word : word + "+" + letters;
 }
 
 } // namespace

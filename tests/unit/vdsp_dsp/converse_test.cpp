@@ -4,13 +4,18 @@
 #include <algorithm>
 #include <chrono>
 #include <fcntl.h>
+#include <filesystem>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
 #include <poll.h>
+#include <sys/resource.h>
 #include <thread>
 #include <unistd.h>
 
 namespace fastrpc::vdsp::test {
 namespace {
 
+using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -54,6 +59,29 @@ TEST_F(Converse, carries_the_answer_on_the_callers_own_thread) {
     EXPECT_EQ(call.first.out(0), bytes_of_text("hello"));
     EXPECT_EQ(carrier, std::this_thread::get_id());
     machine.on_answer(nullptr);
+}
+
+// A DSP thread is as urgent as whoever calls on it; whoever comes next gets one that is urgent enough.
+TEST_F(Converse, has_a_dsp_thread_that_yields_when_the_caller_does) {
+    const auto threads_with = [&](int nice) {
+        const int pid = json::parse(status())["pds"].at(1)["pid"]; // the root PD is the first
+        int found = 0;
+        for (const auto& thread : std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid)))
+            found += ::getpriority(PRIO_PROCESS, static_cast<id_t>(std::stoi(thread.path().filename()))) == nice;
+        return found;
+    };
+    const auto call = [&] { EXPECT_EQ(converse(nothing(90)), Woken::done); };
+    call();
+    const int urgent = threads_with(0);
+    std::thread([&] {
+        EXPECT_EQ(::setpriority(PRIO_PROCESS, 0, 10), 0);
+        call();
+    }).join();
+    EXPECT_EQ(threads_with(10), 1);
+    EXPECT_EQ(threads_with(0), urgent - 1);
+    call();
+    EXPECT_EQ(threads_with(10), 1) << "a thread without privilege never gets more urgent";
+    EXPECT_EQ(threads_with(0), urgent);
 }
 
 TEST_F(Converse, comes_back_late_and_the_answer_reaches_the_machine_all_the_same) {

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <fmt/core.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <system_error>
 #include <thread>
@@ -170,11 +171,13 @@ void Runtime::start_line(UniqueFd line) {
 void Runtime::serve_line(int line) {
     ::prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); // nanoseconds: DSP time is given in single microseconds
     Call call;
+    std::int32_t nice = 0;
     for (;;) {
         LineRequest request;
         const ssize_t got = ::recv(line, &request, sizeof request, MSG_TRUNC);
         if (got < 0 && errno == EINTR) continue;
         if (got != sizeof request) return; // the guest OS went away
+        if (std::exchange(nice, request.nice) != request.nice) ::setpriority(PRIO_PROCESS, 0, nice);
         const std::int32_t result = run(request, call);
         call.clear(); // before the answer: then nobody may hold the memory any more
         const LineResponse response{request.wire.context, result, 0, calls_, reverse_calls_};

@@ -1,0 +1,18 @@
+// `metrics`: what is counted, in the text form of OpenMetrics 1.0, or in Prometheus's own (0.0.4), which its collector
+// of text files wants.
+//
+// Counters of sessions go with their sessions, so they are told per session; what is summed over all that ever were is
+// fastrpc_calls_total and its like, of fastrpcd as a whole.
+#pragma once
+
+#include "ctl/bus_client.hpp"
+
+namespace fastrpc::ctl {
+
+enum class MetricsForm { openmetrics, prometheus };
+
+/// query_list() and {"status"}: query_status().
+Result<json> query_metrics(BusClient& client);
+std::string metrics_text(const json& all, MetricsForm form);
+
+} // namespace fastrpc::ctl

@@ -1,0 +1,31 @@
+// The machine when nobody does anything: fastrpcd and its hosts say nothing, and hardly ever wake up.
+#include "tests/system/machine.hpp"
+
+#include <map>
+#include <thread>
+
+using namespace fastrpc;
+using namespace fastrpc::test;
+
+TEST(Idle, a_machine_at_rest_logs_nothing_and_sleeps) {
+    constexpr auto watched = 30s;
+    ASSERT_TRUE(eventually([] { return ctl(root, {"list"}).value("sessions", json({1})).empty(); }));
+    std::this_thread::sleep_for(5s); // counters that are pushed once more
+    const Journal journal;
+    std::map<int, std::uint64_t> before;
+    for (const ProcessFacts& each : our_processes()) before[each.pid] = each.wakeups;
+    std::this_thread::sleep_for(watched);
+    const auto after = our_processes();
+    std::printf("%-44s %12s %10s   in %lld s\n", "process", "wake-ups", "RSS KiB",
+                static_cast<long long>(watched.count()));
+    for (const ProcessFacts& each : after) {
+        ASSERT_TRUE(before.contains(each.pid)) << each.name << " was started meanwhile";
+        const std::uint64_t wakeups = each.wakeups - before[each.pid];
+        std::printf("%-44s %12llu %10llu\n", each.name.c_str(), static_cast<unsigned long long>(wakeups),
+                    static_cast<unsigned long long>(each.rss_kib));
+        // fastrpcd feeds its watchdog every 15 s.
+        EXPECT_LT(wakeups, 30U) << each.name;
+    }
+    EXPECT_EQ(after.size(), before.size());
+    EXPECT_EQ(journal.lines(), "");
+}
