@@ -109,8 +109,12 @@ TEST_F(Fairness, of_opens_and_calls_beside_a_user_who_floods) {
     {
         // One who calls on all lanes of a session; it gets its session in spite of its own flood, later or sooner.
         std::unique_ptr<Caller> caller;
-        while (!caller || !caller->calling())
+        bool calling = false;
+        for (unsigned tries = 0; !calling && tries < 1000; ++tries) {
             caller = std::make_unique<Caller>(*system_, std::vector<std::string>{"--threads", "16"});
+            calling = caller->calling();
+        }
+        ASSERT_TRUE(calling) << "it never got a session";
         beside_all = measure("mail");
         flood->stop = true;
         EXPECT_EQ(caller->finish().value("failed", -1), 0);

@@ -175,8 +175,9 @@ std::vector<std::string> Stack::stop() {
 Stack::~Stack() {
     stop();
     // Session hosts are children of the activator and came to us when it ended (we are a subreaper).
-    if (group_ > 0) ::kill(-group_, SIGKILL);
-    while (group_ > 0 && ::waitpid(-group_, nullptr, 0) > 0) {
+    for (const pid_t host : children_that_name(control_socket())) {
+        ::kill(host, SIGKILL);
+        ::waitpid(host, nullptr, 0);
     }
 }
 
@@ -209,12 +210,10 @@ Status Stack::prepare() {
 }
 
 Result<Process> Stack::launch(Launch what) {
-    what.group = group_;
+    what.session = true;
     if (what.log < 0) what.log = options_.quiet ? log_.get() : -1;
     if (what.output < 0) what.output = what.log < 0 ? STDERR_FILENO : what.log;
-    auto process = Process::start(what);
-    if (process && group_ == 0) group_ = process->pid();
-    return process;
+    return Process::start(what);
 }
 
 Status Stack::start_bus() {
@@ -287,8 +286,8 @@ Status Stack::start_sockets() {
     add_environment(environment, options_.environment);
     for (const auto& [name, value] : environment) activator.command.push_back("--setenv=" + name + "=" + value);
     for (const std::string& word :
-         {program("daemon/host/fastrpc-pd").string(), std::string("--session"), std::string("--control"),
-          control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
+         {std::string("/usr/bin/setsid"), program("daemon/host/fastrpc-pd").string(), std::string("--session"),
+          std::string("--control"), control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
         activator.command.push_back(word);
     auto process = launch(std::move(activator));
     if (!process) return std::unexpected(process.error());

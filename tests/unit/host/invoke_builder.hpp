@@ -43,10 +43,10 @@ public:
         InvokeRequest request = request_;
         request.inline_bytes = static_cast<std::uint32_t>(inputs_.size());
         const std::size_t table = descriptors_.size() * sizeof(ArgumentDescriptor);
-        std::vector<std::byte> bytes(sizeof request + table + inputs_.size());
+        std::vector<std::byte> bytes(sizeof request + table);
         std::memcpy(bytes.data(), &request, sizeof request);
         if (table > 0) std::memcpy(bytes.data() + sizeof request, descriptors_.data(), table);
-        if (!inputs_.empty()) std::memcpy(bytes.data() + sizeof request + table, inputs_.data(), inputs_.size());
+        bytes.insert(bytes.end(), inputs_.begin(), inputs_.end());
         return bytes;
     }
 

@@ -78,10 +78,11 @@ TEST_F(Install, gives_what_the_manifest_names_and_nothing_else) {
 }
 
 TEST_F(Install, leaves_nothing_that_points_to_where_it_was_built) {
+    const std::vector<std::string> places{BUILD_ROOT, SOURCE_ROOT, root()};
     for (const auto& entry : entries()) {
         if (!entry.is_regular_file()) continue;
         const std::string content = text_of(entry.path());
-        for (const std::string place : {BUILD_ROOT, SOURCE_ROOT, root().c_str()})
+        for (const std::string& place : places)
             EXPECT_EQ(content.find(place), std::string::npos) << name(entry) << " has " << place << " in it";
         if (!content.starts_with("\177ELF")) continue;
         const Outcome dynamic = shell("readelf --dynamic '" + entry.path().string() + "'");
