@@ -44,33 +44,34 @@ protected:
     }
 };
 
+class EachVersion : public Versions, public testing::WithParamInterface<std::uint16_t> {};
+
 } // namespace
 
-TEST_F(Versions, a_session_is_served_in_the_version_that_it_was_started_in) {
-    for (std::uint16_t version = control_versions.oldest; version <= control_versions.newest; ++version) {
-        SCOPED_TRACE(version);
-        control_version = version;
-        start();
-        const Result<Frame> ready = control->receive();
-        ASSERT_TRUE(ready);
-        ASSERT_EQ(ready->header.opcode, op(ControlOp::ready));
-        EXPECT_EQ(ready->header.version, version);
-        const auto description = decode<Description>(ready->payload, version);
-        ASSERT_TRUE(description);
-        EXPECT_EQ(description->session_id, message.session_id);
-        EXPECT_EQ(description->program, version < 2 ? "" : "1.2.3");
-        const Result<Frame> counted = control->ask(op(ControlOp::query));
-        ASSERT_TRUE(counted);
-        EXPECT_EQ(counted->header.version, version);
-        EXPECT_TRUE(decode<Counters>(counted->payload, version));
-        session->close();
-        const Result<Frame> bye = control->receive();
-        ASSERT_TRUE(bye);
-        EXPECT_EQ(bye->header.version, version);
-        EXPECT_TRUE(decode<ByeMessage>(bye->payload, version));
-        EXPECT_EQ(join(), HostExit::ended);
-    }
+TEST_P(EachVersion, a_session_is_served_in_the_version_that_it_was_started_in) {
+    control_version = GetParam();
+    start();
+    const Result<Frame> ready = control->receive();
+    ASSERT_TRUE(ready);
+    ASSERT_EQ(ready->header.opcode, op(ControlOp::ready));
+    EXPECT_EQ(ready->header.version, GetParam());
+    const auto description = decode<Description>(ready->payload, GetParam());
+    ASSERT_TRUE(description);
+    EXPECT_EQ(description->session_id, message.session_id);
+    EXPECT_EQ(description->program, GetParam() < 2 ? "" : "1.2.3");
+    const Result<Frame> counted = control->ask(op(ControlOp::query));
+    ASSERT_TRUE(counted);
+    EXPECT_EQ(counted->header.version, GetParam());
+    EXPECT_TRUE(decode<Counters>(counted->payload, GetParam()));
+    session->close();
+    const Result<Frame> last = control->receive();
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last->header.opcode, op(ControlOp::bye));
+    EXPECT_EQ(last->header.version, GetParam());
+    EXPECT_TRUE(decode<ByeMessage>(last->payload, GetParam()));
+    EXPECT_EQ(join(), HostExit::ended);
 }
+INSTANTIATE_TEST_SUITE_P(Spoken, EachVersion, testing::Range<std::uint16_t>(1, control_newest + 1));
 
 TEST_F(Versions, a_start_that_it_does_not_understand_is_refused_with_both_versions) {
     control_version = control_versions.newest + 1;
