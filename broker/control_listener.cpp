@@ -104,7 +104,10 @@ void ControlListener::on_first(Entry entry, HostMessage message) {
     auto* describes = std::get_if<HostDescribes>(&message);
     if (describes == nullptr) {
         const auto* gone = std::get_if<HostGone>(&message);
-        if (gone == nullptr || gone->error.kind != ErrorKind::lost)
+        if (gone != nullptr && gone->error.kind == ErrorKind::unsupported)
+            log::warning("a host is not understood: " + gone->error.text +
+                         "; if it speaks no other, it goes on without fastrpcd until one of both is upgraded");
+        else if (gone == nullptr || gone->error.kind != ErrorKind::lost)
             log::warning("a host did not begin with its description; its connection is closed" +
                          (gone == nullptr ? std::string() : ": " + gone->error.text));
         return drop(entry);

@@ -8,17 +8,6 @@
 #include <sys/epoll.h>
 
 namespace fastrpc::broker {
-namespace {
-
-template<class Message, class Payload = Message>
-Result<HostMessage> decoded(const Frame& frame) {
-    auto payload = decode<Payload>(frame.payload);
-    if (!payload) return std::unexpected(payload.error());
-    return HostMessage(Message{std::move(*payload)});
-}
-
-} // namespace
-
 HostLink::HostLink(sd_event* loop, UniqueFd socket, Handler handler) :
     loop_(loop), socket_(std::move(socket)), handler_(std::make_shared<Handler>(std::move(handler))) {}
 
@@ -46,6 +35,7 @@ void HostLink::set_handler(Handler handler) {
 Status HostLink::send(ControlOp op, std::span<const std::byte> payload, std::span<const int> fds,
                       std::uint64_t cookie) {
     FrameHeader header;
+    header.version = version_;
     header.opcode = static_cast<std::uint16_t>(op);
     header.cookie = cookie;
     const Status sent = send_frame(socket_.get(), header, payload, fds);
@@ -55,7 +45,7 @@ Status HostLink::send(ControlOp op, std::span<const std::byte> payload, std::spa
 }
 
 Status HostLink::start(const StartMessage& message, std::span<const int> fds) {
-    return send(ControlOp::start, encode(message), fds);
+    return send(ControlOp::start, encode(message, version_), fds);
 }
 
 Status HostLink::accept() {
@@ -69,11 +59,11 @@ Status HostLink::reject(const Error& error) {
 }
 
 Status HostLink::terminate(LostReason reason, std::string_view text) {
-    return send(ControlOp::terminate, encode(TerminateMessage{reason, std::string(text)}));
+    return send(ControlOp::terminate, encode(TerminateMessage{reason, std::string(text)}, version_));
 }
 
 Status HostLink::leave(const LeaveMessage& message) {
-    return send(ControlOp::leave, encode(message));
+    return send(ControlOp::leave, encode(message, version_));
 }
 
 bool HostLink::hung_up() const {
@@ -98,7 +88,7 @@ void HostLink::query(CountersWaiter waiter) {
     waiters_.push_back(std::move(waiter));
     if (waiters_.size() > 1) return; // the question is on its way
     ask(ControlOp::query, {}, [this](const Result<std::span<const std::byte>>& payload) -> Status {
-        const auto counters = payload ? decode<Counters>(*payload) : std::unexpected(payload.error());
+        const auto counters = payload ? decode<Counters>(*payload, version_) : std::unexpected(payload.error());
         if (counters) count(*counters);
         answer_waiters(counters);
         if (payload && !counters) return std::unexpected(counters.error());
@@ -109,9 +99,9 @@ void HostLink::query(CountersWaiter waiter) {
 void HostLink::files(std::uint64_t since, FilesWaiter waiter) {
     if (questions_.size() >= max_questions)
         return waiter(fail(ErrorKind::busy, "too many questions to this host are open; try again later"));
-    ask(ControlOp::files, encode(FilesRequest{since}),
-        [since, waiter = std::move(waiter)](const Result<std::span<const std::byte>>& payload) -> Status {
-            auto page = payload ? decode<FilesPage>(*payload) : std::unexpected(payload.error());
+    ask(ControlOp::files, encode(FilesRequest{since}, version_),
+        [this, since, waiter = std::move(waiter)](const Result<std::span<const std::byte>>& payload) -> Status {
+            auto page = payload ? decode<FilesPage>(*payload, version_) : std::unexpected(payload.error());
             if (page && !page->reports.empty() && page->reports.front().sequence <= since)
                 page = fail(ErrorKind::protocol, "a host told of files that were told before");
             waiter(page);
@@ -121,7 +111,7 @@ void HostLink::files(std::uint64_t since, FilesWaiter waiter) {
 }
 
 void HostLink::command(const PdCommand& command, StatusWaiter waiter) {
-    ask(ControlOp::command, encode(command),
+    ask(ControlOp::command, encode(command, version_),
         [waiter = std::move(waiter)](const Result<std::span<const std::byte>>& payload) -> Status {
             Status obeyed;
             if (!payload)
@@ -155,11 +145,12 @@ void HostLink::gone(Error error) {
 // One frame per turn of the loop: a host that floods its connection shares the loop with all others.
 void HostLink::on_readable() {
     std::array<std::byte, max_control_datagram> storage; // NOLINT: filled by the kernel, as far as the frame says
-    const auto frame = receive_frame(socket_.get(), storage, 0);
+    const auto frame = receive_frame_of_any_version(socket_.get(), storage, 0);
     if (!frame) {
         if (frame.error().os_error != EAGAIN) gone(frame.error());
         return;
     }
+    if (const Status agreed = agree(frame->header); !agreed) return gone(agreed.error());
     if ((frame->header.flags & frame_reply) != 0) {
         if (const Status done = on_answer(*frame); !done) gone(done.error());
         return;
@@ -167,6 +158,32 @@ void HostLink::on_readable() {
     auto message = parse(*frame);
     if (!message) return gone(message.error());
     deliver(std::move(*message));
+}
+
+Status HostLink::agree(const FrameHeader& header) {
+    const bool reply = (header.flags & frame_reply) != 0;
+    const auto op = static_cast<ControlOp>(header.opcode);
+    const bool begins = !reply && (op == ControlOp::describe || op == ControlOp::failed);
+    if (!begins && header.version != version_)
+        return fail(ErrorKind::protocol,
+                    fmt::format("a host went from version {} of the control protocol to {}", version_, header.version));
+    if (control_versions.speaks(header.version)) {
+        version_ = header.version;
+        return {};
+    }
+    const Error error = not_spoken(header.version);
+    described_ = header;
+    described_.version = control_versions.newest;
+    // Whether it hears that or not: the connection ends, and it tries another version.
+    if (op == ControlOp::describe) std::ignore = reject(error);
+    return std::unexpected(error);
+}
+
+template<class Message, class Payload>
+Result<HostMessage> HostLink::decoded(const Frame& frame) const {
+    auto payload = decode<Payload>(frame.payload, version_);
+    if (!payload) return std::unexpected(payload.error());
+    return HostMessage(Message{std::move(*payload)});
 }
 
 Result<HostMessage> HostLink::parse(const Frame& frame) {
@@ -186,7 +203,7 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
         return bye;
     }
     case ControlOp::counters: {
-        const auto counters = decode<Counters>(frame.payload);
+        const auto counters = decode<Counters>(frame.payload, version_);
         if (!counters) return std::unexpected(counters.error());
         count(*counters);
         return HostCounted{};

@@ -77,6 +77,8 @@ public:
     /// The host's end is closed, although the news may still wait in the loop.
     [[nodiscard]] bool hung_up() const;
     [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+    /// Of the control protocol, that both ends speak here.
+    [[nodiscard]] std::uint16_t version() const noexcept { return version_; }
 
 private:
     HostLink(sd_event* loop, UniqueFd socket, Handler handler);
@@ -85,7 +87,11 @@ private:
     void on_readable();
     void deliver(HostMessage message);
     void gone(Error error);
+    /// Settles the version with a description, and holds every other frame against it.
+    Status agree(const FrameHeader& header);
     Result<HostMessage> parse(const Frame& frame);
+    template<class Message, class Payload = Message>
+    Result<HostMessage> decoded(const Frame& frame) const;
     Status on_answer(const Frame& frame);
     void count(const Counters& counters) noexcept;
     void answer_waiters(const Result<Counters>& result);
@@ -106,6 +112,7 @@ private:
     Source readable_;
     Counters counters_;
     bool counted_ = false;
+    std::uint16_t version_ = control_versions.newest;
     FrameHeader described_;   ///< of the describe that waits for its answer
     std::uint64_t asked_ = 0; ///< cookie of the last question
     std::map<std::uint64_t, Question> questions_;

@@ -173,8 +173,8 @@ void BusObjects::pd_added(const ProtectionDomain& pd) {
 }
 void BusObjects::pd_changed(const ProtectionDomain& pd) {
     check(::sd_bus_emit_properties_changed(bus_, path_of(pd).c_str(), names::pd, "State", "Reason", "Generation",
-                                           "Restarts", "Pid", "Node", "OpenedUSec", "FilesServed", "BytesServed",
-                                           "FilesMissing", "LastFileFailed", nullptr),
+                                           "Restarts", "Pid", "HostVersion", "Node", "OpenedUSec", "FilesServed",
+                                           "BytesServed", "FilesMissing", "LastFileFailed", nullptr),
           path_of(pd));
 }
 void BusObjects::pd_counted(const ProtectionDomain& pd) {

@@ -81,6 +81,7 @@ const sd_bus_vtable pd_table[] = {
     SD_BUS_PROPERTY("Generation", "t", of<[](const ProtectionDomain& p) { return p.about.generation; }>, 0, changes),
     SD_BUS_PROPERTY("Restarts", "u", of<[](const ProtectionDomain& p) { return p.about.restarts; }>, 0, changes),
     SD_BUS_PROPERTY("Pid", "u", of<[](const ProtectionDomain& p) { return p.about.pid; }>, 0, changes),
+    SD_BUS_PROPERTY("HostVersion", "s", of<[](const ProtectionDomain& p) { return p.about.program; }>, 0, changes),
     SD_BUS_PROPERTY("Node", "s", of<[](const ProtectionDomain& p) { return p.about.node; }>, 0, changes),
     SD_BUS_PROPERTY("OpenedUSec", "t", of<[](const ProtectionDomain& p) { return p.about.opened_us; }>, 0, changes),
     SD_BUS_PROPERTY("Unit", "s", of<unit_of>, 0, fixed),

@@ -223,6 +223,7 @@ void Registry::stop_pd(ProtectionDomain& pd, const std::string& reason) {
         pd.about.reason = reason;
     }
     pd.about.pid = 0;
+    pd.about.program.clear();
     pd.about.node.clear();
 }
 

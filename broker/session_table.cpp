@@ -57,6 +57,7 @@ const sd_bus_vtable session_table[] = {
     SD_BUS_PROPERTY("Label", "s", of<[](const Session& s) { return s.about.label; }>, 0, unlisted),
     SD_BUS_PROPERTY("OpenedUSec", "t", of<[](const Session& s) { return s.about.opened_us; }>, 0, fixed),
     SD_BUS_PROPERTY("Pid", "u", of<[](const Session& s) { return s.about.pid; }>, 0, fixed),
+    SD_BUS_PROPERTY("HostVersion", "s", of<[](const Session& s) { return s.about.program; }>, 0, fixed),
     SD_BUS_PROPERTY("Rule", "s", of<[](const Session& s) { return s.about.grant.rule; }>, 0, fixed),
     SD_BUS_PROPERTY("PolicyRevision", "t", of<[](const Session& s) { return s.about.grant.revision; }>, 0, fixed),
     SD_BUS_PROPERTY("Limits", "a{st}", get_limits, 0, fixed),

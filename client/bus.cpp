@@ -1,10 +1,12 @@
 #include "client/bus.hpp"
 
+#include "client/restarts.hpp"
 #include "ipc/aee.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -14,6 +16,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
+#include <thread>
 #include <vector>
 
 namespace fastrpc::core {
@@ -129,7 +132,8 @@ std::uint32_t wait_of(const fastrpc_open_options& options) {
     return error == std::errc() && end == text.data() + text.size() ? wait : 0;
 }
 
-int append_options(sd_bus_message* call, const fastrpc_open_options& options, const Directories& directories) {
+int append_options(sd_bus_message* call, const fastrpc_open_options& options, const Directories& directories,
+                   std::uint32_t wait_ms) {
     int result = sd_bus_message_open_container(call, 'a', "{sv}");
     const auto add = [&](const char* key, const char* type, auto value) {
         if (result >= 0) result = sd_bus_message_append(call, "{sv}", key, type, value);
@@ -152,7 +156,7 @@ int append_options(sd_bus_message* call, const fastrpc_open_options& options, co
     if (options.deadline_ms != 0) add("deadline-ms", "u", options.deadline_ms);
     if (options.lanes != 0) add("lanes", "u", options.lanes);
     if (options.memory != 0) add("memory", "t", options.memory);
-    if (const std::uint32_t wait = wait_of(options); wait != 0) add("wait-ms", "u", wait);
+    if (wait_ms != 0) add("wait-ms", "u", wait_ms);
     if (options.priority != 0) add("priority", "u", options.priority);
     if (options.stack != 0) add("stack", "u", options.stack);
     return result < 0 ? result : sd_bus_message_close_container(call);
@@ -213,36 +217,75 @@ Failure refusal(const sd_bus_error& error, int result) {
     return failure;
 }
 
-} // namespace
+// Whether the bus starts fastrpcd for whoever asks for it.
+bool is_activatable(sd_bus* bus) {
+    char** names = nullptr;
+    if (sd_bus_list_names(bus, nullptr, &names) < 0) return false;
+    bool found = false;
+    for (char** name = names; name != nullptr && *name != nullptr; ++name) {
+        found = found || std::string_view(*name) == service;
+        std::free(*name);
+    }
+    std::free(names);
+    return found;
+}
 
-std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options) {
-    auto directories = open_directories(options);
-    if (!directories) return std::unexpected(std::move(directories.error()));
-    auto bus = connect(options.bus_address);
-    if (!bus) return std::unexpected(std::move(bus.error()));
+// One request, over a connection that is the caller's to keep as long as fastrpcd shall believe in it.
+std::expected<Opened, Failure> ask(sd_bus* bus, const fastrpc_open_options& options, const Directories& directories,
+                                   std::uint32_t wait_ms, std::chrono::microseconds limit) {
     const char* domain = options.domain != nullptr ? options.domain : "cdsp";
-
     sd_bus_message* raw = nullptr;
-    int result = sd_bus_message_new_method_call(bus->get(), &raw, service, "/org/fastrpc1", "org.fastrpc1.Manager",
-                                                "OpenSession");
+    int result =
+        sd_bus_message_new_method_call(bus, &raw, service, "/org/fastrpc1", "org.fastrpc1.Manager", "OpenSession");
     const Message call(raw);
     // A rule that asks is there to have people asked.
     if (result >= 0) result = sd_bus_message_set_allow_interactive_authorization(call.get(), 1);
     if (result >= 0)
         result = sd_bus_message_append(call.get(), "ss", domain, options.pd != nullptr ? options.pd : "unsigned");
-    if (result >= 0) result = append_options(call.get(), options, *directories);
+    if (result >= 0) result = append_options(call.get(), options, directories, wait_ms);
     if (result < 0)
         return failed(ErrorKind::invalid,
                       "the options can't be sent (text that is not UTF-8, a name that is NULL, or a bad fd): " +
                           errno_text(-result));
     BusError error;
     sd_bus_message* raw_reply = nullptr;
-    result = sd_bus_call(bus->get(), call.get(), (patience_ms + wait_of(options)) * 1000, &error.raw, &raw_reply);
+    result = sd_bus_call(bus, call.get(), static_cast<std::uint64_t>(limit.count()), &error.raw, &raw_reply);
     const Message reply(raw_reply);
     if (result < 0) return std::unexpected(refusal(error.raw, result));
     auto opened = read_reply(reply.get());
     if (opened) opened->info.domain = domain;
     return opened;
+}
+
+} // namespace
+
+std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options) {
+    using namespace std::chrono;
+    auto directories = open_directories(options);
+    if (!directories) return std::unexpected(std::move(directories.error()));
+    const auto begin = Restarts::Clock::now();
+    const milliseconds wait(wait_of(options)), all = wait + milliseconds(patience_ms);
+    Restarts restarts(begin + all);
+    for (;;) {
+        auto bus = connect(options.bus_address);
+        if (!bus) return std::unexpected(std::move(bus.error()));
+        const auto gone = duration_cast<milliseconds>(Restarts::Clock::now() - begin);
+        const auto left = static_cast<std::uint32_t>(std::max(wait - gone, milliseconds(0)).count());
+        auto opened = ask(bus->get(), options, *directories, left, std::max(all - gone, milliseconds(1)));
+        if (opened) return opened;
+        Failure& failure = opened.error();
+        const auto pause =
+            restarts.pause_after(failure.name, Restarts::Clock::now(), [&] { return is_activatable(bus->get()); });
+        if (!pause) {
+            if (restarts.losses() > 0)
+                failure.text += fmt::format("; fastrpcd went away {} times before it had answered, its log says why: "
+                                            "journalctl -u fastrpcd",
+                                            restarts.losses());
+            return opened;
+        }
+        bus->reset(); // before the pause: fastrpcd, if it is still there, forgets this request
+        std::this_thread::sleep_for(*pause);
+    }
 }
 
 } // namespace fastrpc::core

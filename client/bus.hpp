@@ -16,7 +16,7 @@ struct Opened {
 };
 
 /// Asks org.fastrpc1 for a session over a connection of its own, which is closed again. Blocks, at most
-/// wait_ms + 180 s.
+/// wait_ms + 180 s. Asks again when fastrpcd went away before it had answered (restarts.hpp).
 std::expected<Opened, Failure> open_on_bus(const fastrpc_open_options& options);
 
 } // namespace fastrpc::core

@@ -174,8 +174,9 @@ typedef struct fastrpc_usage {
 } fastrpc_usage;
 
 /* Asks fastrpcd for a session. Blocks until the PD runs on the DSP, at most `wait_ms` + 180 s, of which two minutes are
- * for a person, where the rule that decides has one asked (polkit). A refusal's text names the rule, its file and line,
- * and what would allow it. */
+ * for a person, where the rule that decides has one asked (polkit). A fastrpcd that goes away before it has answered is
+ * replaced by the next one, within the same time; nothing is opened twice. A refusal's text names the rule, its file
+ * and line, and what would allow it. */
 int fastrpc_session_open(const fastrpc_open_options* options, fastrpc_session** session, fastrpc_error* error);
 /* Ends the session and every call in it; its PD on the DSP is destroyed. Every job is completed, its callback called,
  * and every handler has returned before this does. NULL is allowed. From a callback or handler of the same session it

@@ -52,16 +52,20 @@ void BusClient::Close::operator()(sd_bus* bus) const noexcept {
 Result<BusClient> BusClient::connect(const std::string& host, const std::string& machine) {
     if (!host.empty() && !machine.empty())
         return fail(ErrorKind::invalid, "-H and -M are two places: give one of them", EINVAL);
-    sd_bus* bus = nullptr;
-    const int opened = !host.empty()      ? ::sd_bus_open_system_remote(&bus, host.c_str())
-                       : !machine.empty() ? ::sd_bus_open_system_machine(&bus, machine.c_str())
-                                          : ::sd_bus_open_system_with_description(&bus, "fastrpcctl");
+    sd_bus* raw = nullptr;
+    int opened = !host.empty()      ? ::sd_bus_open_system_remote(&raw, host.c_str())
+                 : !machine.empty() ? ::sd_bus_open_system_machine(&raw, machine.c_str())
+                                    : ::sd_bus_open_system_with_description(&raw, "fastrpcctl");
+    BusClient client(raw);
+    // What leads there has only been started: here it is known whether it got there.
+    const char* name = nullptr;
+    if (opened >= 0) opened = ::sd_bus_get_unique_name(raw, &name);
     if (opened < 0)
         return fail(ErrorKind::offline,
                     fmt::format("fastrpcd cannot be reached: no connection to the system bus{}{}: {}",
                                 host.empty() && machine.empty() ? "" : " of ", host + machine, errno_text(-opened)),
                     -opened);
-    return BusClient(bus);
+    return client;
 }
 
 Result<json> BusClient::call(const std::string& path, const std::string& interface, const std::string& method) {

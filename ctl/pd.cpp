@@ -38,6 +38,7 @@ json pd_of(const std::string& path, const json& from) {
             {"generation", from.value("Generation", std::uint64_t{0})},
             {"restarts", from.value("Restarts", 0U)},
             {"pid", from.value("Pid", 0U)},
+            {"host-version", from.value("HostVersion", "")},
             {"node", from.value("Node", "")},
             {"opened-usec", from.value("OpenedUSec", std::uint64_t{0})},
             {"unit", from.value("Unit", "")},

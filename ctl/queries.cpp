@@ -48,6 +48,7 @@ json session_entry(const std::string& path, const json& from) {
             {"label", ""},
             {"opened-usec", from.value("OpenedUSec", std::uint64_t{0})},
             {"pid", from.value("Pid", 0U)},
+            {"host-version", from.value("HostVersion", "")},
             {"rule", from.value("Rule", "")},
             {"policy-revision", from.value("PolicyRevision", std::uint64_t{0})},
             {"generation", from.value("Generation", std::uint64_t{0})},

@@ -6,6 +6,8 @@
 #include "ipc/pack.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <fmt/core.h>
 #include <functional>
 #include <optional>
 #include <type_traits>
@@ -17,6 +19,7 @@ constexpr std::size_t max_text = 4096;
 
 struct Writer {
     Packer out;
+    std::uint16_t version;
     void operator()(const std::string& value) { out.text(std::string_view(value).substr(0, max_text)); }
     template<class T, std::size_t Count>
     void operator()(const std::array<T, Count>& values) {
@@ -52,6 +55,7 @@ struct Writer {
 
 struct Reader {
     Unpacker in;
+    std::uint16_t version;
     bool valid = true;
     void operator()(std::string& value) {
         value = in.text();
@@ -123,6 +127,7 @@ void members(auto& walk, Is<Description> auto& m) {
          m.opened_us, m.node, m.reason);
     members(walk, m.grant);
     each(walk, m.backend, m.profile, m.capabilities);
+    if (walk.version >= 2) each(walk, m.program);
 }
 void members(auto& walk, Is<Counters> auto& m) {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
@@ -209,23 +214,23 @@ bool meaningful(const FilesPage& m) {
 }
 
 template<class T>
-std::vector<std::byte> pack(const T& message) {
-    Writer walk;
+std::vector<std::byte> pack(const T& message, std::uint16_t version) {
+    Writer walk{.out = {}, .version = version};
     members(walk, message);
     return walk.out.bytes();
 }
 
 // Each scalar stands at a multiple of its size, and a report begins with a 64-bit one.
 std::size_t packed_size(const FileReport& report) {
-    Writer walk;
+    Writer walk{.out = {}, .version = control_newest};
     walk(report);
     return align_up(walk.out.bytes().size(), 8);
 }
 
 template<class T>
-Result<T> unpack(std::span<const std::byte> payload) {
+Result<T> unpack(std::span<const std::byte> payload, std::uint16_t version) {
     T message;
-    Reader walk{Unpacker(payload)};
+    Reader walk{.in = Unpacker(payload), .version = version};
     members(walk, message);
     if (!walk.valid || !walk.in.complete() || !meaningful(message))
         return fail(ErrorKind::protocol, "a control message is malformed");
@@ -256,8 +261,15 @@ std::string_view to_string(PdAction action) noexcept {
     return action == PdAction::start ? "start" : action == PdAction::stop ? "stop" : "restart";
 }
 
+Error not_spoken(std::uint16_t version) {
+    return {ErrorKind::unsupported, EPROTONOSUPPORT,
+            fmt::format("it speaks version {} of the control protocol, this program versions {} to {}", version,
+                        control_versions.oldest, control_versions.newest)};
+}
+
 FilesPage first_page(std::vector<FileReport> later) {
-    std::size_t room = max_control_datagram - sizeof(FrameHeader) - align_up(pack(FilesPage{}).size(), 8);
+    std::size_t room =
+        max_control_datagram - sizeof(FrameHeader) - align_up(pack(FilesPage{}, control_newest).size(), 8);
     FilesPage page;
     for (FileReport& report : later) {
         if (page.reports.empty()) // two longest texts fit, so this ends
@@ -271,76 +283,27 @@ FilesPage first_page(std::vector<FileReport> later) {
     return page;
 }
 
-std::vector<std::byte> encode(const StartMessage& message) {
-    return pack(message);
+template<class T>
+std::vector<std::byte> encode(const T& message, std::uint16_t version) {
+    return pack(message, version);
 }
-std::vector<std::byte> encode(const Description& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const Counters& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const FailedMessage& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const ByeMessage& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const TerminateMessage& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const LeaveMessage& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const PdCommand& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const FilesRequest& message) {
-    return pack(message);
-}
-std::vector<std::byte> encode(const FilesPage& message) {
-    return pack(message);
+template<class T>
+Result<T> decode(std::span<const std::byte> payload, std::uint16_t version) {
+    return unpack<T>(payload, version);
 }
 
-template<>
-Result<StartMessage> decode(std::span<const std::byte> payload) {
-    return unpack<StartMessage>(payload);
-}
-template<>
-Result<Description> decode(std::span<const std::byte> payload) {
-    return unpack<Description>(payload);
-}
-template<>
-Result<Counters> decode(std::span<const std::byte> payload) {
-    return unpack<Counters>(payload);
-}
-template<>
-Result<FailedMessage> decode(std::span<const std::byte> payload) {
-    return unpack<FailedMessage>(payload);
-}
-template<>
-Result<ByeMessage> decode(std::span<const std::byte> payload) {
-    return unpack<ByeMessage>(payload);
-}
-template<>
-Result<TerminateMessage> decode(std::span<const std::byte> payload) {
-    return unpack<TerminateMessage>(payload);
-}
-template<>
-Result<LeaveMessage> decode(std::span<const std::byte> payload) {
-    return unpack<LeaveMessage>(payload);
-}
-template<>
-Result<PdCommand> decode(std::span<const std::byte> payload) {
-    return unpack<PdCommand>(payload);
-}
-template<>
-Result<FilesRequest> decode(std::span<const std::byte> payload) {
-    return unpack<FilesRequest>(payload);
-}
-template<>
-Result<FilesPage> decode(std::span<const std::byte> payload) {
-    return unpack<FilesPage>(payload);
-}
+#define FASTRPC_BOTH_WAYS(Message)                                                                                     \
+    template std::vector<std::byte> encode(const Message&, std::uint16_t);                                             \
+    template Result<Message> decode(std::span<const std::byte>, std::uint16_t)
+FASTRPC_BOTH_WAYS(StartMessage);
+FASTRPC_BOTH_WAYS(Description);
+FASTRPC_BOTH_WAYS(Counters);
+FASTRPC_BOTH_WAYS(FailedMessage);
+FASTRPC_BOTH_WAYS(ByeMessage);
+FASTRPC_BOTH_WAYS(TerminateMessage);
+FASTRPC_BOTH_WAYS(LeaveMessage);
+FASTRPC_BOTH_WAYS(PdCommand);
+FASTRPC_BOTH_WAYS(FilesRequest);
+FASTRPC_BOTH_WAYS(FilesPage);
 
 } // namespace fastrpc

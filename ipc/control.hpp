@@ -28,6 +28,23 @@
 // once a second.
 //
 // Bodies are packed by pack.hpp in the order of the members below.
+//
+// Versions. Each frame says in its header which version it is of, and all frames of a connection are of one version.
+// The first frame settles it: a start, which fastrpcd makes in its newest, since a host is started from files that are
+// no older than fastrpcd; or a description, which a host makes in its newest, since it may have been started before an
+// upgrade or by a package that is only just unpacked. fastrpcd reads every version that it speaks, and answers any
+// other with ErrorKind::unsupported in its newest; the host then goes down version by version, over a new connection
+// each, and where none is spoken it serves its session or PD on and asks again from time to time.
+//
+//   version  adds
+//   1        -
+//   2        `program` of a Description
+//
+// To change the protocol, members() of control.cpp adds to messages behind `walk.version >= N`, with a default that is
+// right for peers which do not say it, and both ends ask the link for its version before they send a message that N
+// adds. A version is what was released: wire/control-N.txt of the unit tests has its bytes, and only those of the
+// newest may change, until it is released. Counters are told to clients as well (lane.hpp), whose protocol has no
+// versions: what is added to them is another message.
 #pragma once
 
 #include "base/result.hpp"
@@ -59,6 +76,19 @@ enum class ControlOp : std::uint16_t {
     counters = 42,
     leave = 43,
 };
+
+inline constexpr std::uint16_t control_newest = 2;
+
+struct ControlVersions {
+    std::uint16_t oldest = control_newest, newest = control_newest;
+    [[nodiscard]] constexpr bool speaks(std::uint16_t version) const noexcept {
+        return version >= oldest && version <= newest;
+    }
+};
+/// Of this program.
+extern const ControlVersions control_versions;
+/// Why somebody who speaks `version` is not understood. ErrorKind::unsupported.
+Error not_spoken(std::uint16_t version);
 
 /// Largest control datagram, header included.
 inline constexpr std::size_t max_control_datagram = 16U << 10;
@@ -105,6 +135,7 @@ struct Description {
     std::string profile; ///< what the host's probes say of the kernel driver, for people (KERNEL 1.16, 2.3)
     /// Values of the DSP's capabilities 0..11 (KERNEL 1.5); all 0xFFFFFFFF while nobody could ask.
     std::array<std::uint32_t, capability_count> capabilities = unknown_capabilities();
+    std::string program; ///< version of the host's program, for people; empty: from before version 2
     friend bool operator==(const Description&, const Description&) = default;
 };
 
@@ -181,40 +212,13 @@ inline constexpr std::size_t beyond_one_page = 256;
 /// As many of `later`, which is in order, as fit a datagram. A report that fits none by itself loses its last places.
 FilesPage first_page(std::vector<FileReport> later);
 
-std::vector<std::byte> encode(const StartMessage& message);
-std::vector<std::byte> encode(const Description& message);
-std::vector<std::byte> encode(const Counters& message);
-std::vector<std::byte> encode(const FailedMessage& message);
-std::vector<std::byte> encode(const ByeMessage& message);
-std::vector<std::byte> encode(const TerminateMessage& message);
-std::vector<std::byte> encode(const LeaveMessage& message);
-std::vector<std::byte> encode(const PdCommand& message);
-std::vector<std::byte> encode(const FilesRequest& message);
-std::vector<std::byte> encode(const FilesPage& message);
-
-/// Decodes T from a whole payload; ErrorKind::protocol on a short or surplus byte, an unknown enum value, a text over
-/// 4096 bytes, or reports out of order.
+/// Of every message of the table, in the given version of the protocol.
 template<class T>
-Result<T> decode(std::span<const std::byte> payload);
-template<>
-Result<StartMessage> decode(std::span<const std::byte> payload);
-template<>
-Result<Description> decode(std::span<const std::byte> payload);
-template<>
-Result<Counters> decode(std::span<const std::byte> payload);
-template<>
-Result<FailedMessage> decode(std::span<const std::byte> payload);
-template<>
-Result<ByeMessage> decode(std::span<const std::byte> payload);
-template<>
-Result<TerminateMessage> decode(std::span<const std::byte> payload);
-template<>
-Result<LeaveMessage> decode(std::span<const std::byte> payload);
-template<>
-Result<PdCommand> decode(std::span<const std::byte> payload);
-template<>
-Result<FilesRequest> decode(std::span<const std::byte> payload);
-template<>
-Result<FilesPage> decode(std::span<const std::byte> payload);
+std::vector<std::byte> encode(const T& message, std::uint16_t version = control_newest);
+
+/// Decodes T from a whole payload of that version; ErrorKind::protocol on a short or surplus byte, an unknown enum
+/// value, a text over 4096 bytes, or reports out of order.
+template<class T>
+Result<T> decode(std::span<const std::byte> payload, std::uint16_t version = control_newest);
 
 } // namespace fastrpc

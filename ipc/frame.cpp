@@ -47,7 +47,6 @@ Status send_frame(int socket, FrameHeader header, std::span<const iovec> pieces,
     std::size_t size = 0;
     for (const iovec& piece : pieces) size += piece.iov_len;
     header.magic = frame_magic;
-    header.version = frame_version;
     header.payload = static_cast<std::uint32_t>(size);
     header.fds = static_cast<std::uint32_t>(fds.size());
     parts[0] = {&header, sizeof header};
@@ -79,6 +78,7 @@ Status send_frame(int socket, FrameHeader header, std::span<const std::byte> pay
 
 Status send_error(int socket, const FrameHeader& request, const Error& error) {
     FrameHeader header;
+    header.version = request.version;
     header.opcode = request.opcode;
     header.flags = frame_reply;
     header.status = static_cast<std::uint32_t>(error.kind);
@@ -88,9 +88,25 @@ Status send_error(int socket, const FrameHeader& request, const Error& error) {
 
 namespace {
 
+enum class Versions { first, any };
+
+Status check_parts(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds,
+                   Versions versions) {
+    if (header.magic != frame_magic || (versions == Versions::first && header.version != frame_version))
+        return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic,
+                                     header.version));
+    if (header.payload != payload)
+        return malformed(fmt::format("a frame says {} bytes of payload and has {}", header.payload, payload));
+    if (header.fds != fds || fds > max_fds)
+        return malformed(fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, fds, max_fds));
+    if ((header.flags & ~frame_reply) != 0) return malformed(fmt::format("unknown frame flags {:#x}", header.flags));
+    if ((header.flags & frame_reply) == 0 && header.status != 0) return malformed("a request carries a status");
+    return {};
+}
+
 /// Checks a datagram of `size` bytes and makes the frame's header and payload of it.
 Status check_frame(Frame& frame, std::span<std::byte> storage, std::size_t size, int flags, std::size_t max_fds,
-                   Leftovers* leftovers) {
+                   Leftovers* leftovers, Versions versions) {
     if ((flags & MSG_TRUNC) != 0 || size < sizeof(FrameHeader))
         return malformed(fmt::format("a frame of {} bytes is truncated or too long", size));
     std::memcpy(&frame.header, storage.data(), sizeof frame.header);
@@ -103,14 +119,14 @@ Status check_frame(Frame& frame, std::span<std::byte> storage, std::size_t size,
     // Fds that found no number are counted as if they had come.
     const bool lost = leftovers != nullptr && leftovers->no_numbers;
     const std::size_t fds = lost ? header.fds : frame.fds.size();
-    if (Status checked = check_header(header, size - sizeof(FrameHeader), fds, max_fds); !checked) return checked;
+    if (Status checked = check_parts(header, size - sizeof(FrameHeader), fds, max_fds, versions); !checked)
+        return checked;
     frame.payload = storage.subspan(sizeof(FrameHeader), header.payload);
     return {};
 }
 
-} // namespace
-
-Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds, Leftovers* leftovers) {
+Result<Frame> receive(int socket, std::span<std::byte> storage, std::size_t max_fds, Leftovers* leftovers,
+                      Versions versions) {
     iovec part{storage.data(), storage.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -128,23 +144,25 @@ Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_
     Frame frame;
     if (max_fds > 0) frame.fds = take_fds(message);
     if (got == 0) return fail(ErrorKind::lost, "the peer closed the connection");
-    Status checked = check_frame(frame, storage, static_cast<std::size_t>(got), message.msg_flags, max_fds, leftovers);
+    Status checked =
+        check_frame(frame, storage, static_cast<std::size_t>(got), message.msg_flags, max_fds, leftovers, versions);
     if (checked) return frame;
     if (leftovers != nullptr) leftovers->fds = std::move(frame.fds);
     return std::unexpected(std::move(checked.error()));
 }
 
+} // namespace
+
+Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds, Leftovers* leftovers) {
+    return receive(socket, storage, max_fds, leftovers, Versions::first);
+}
+
+Result<Frame> receive_frame_of_any_version(int socket, std::span<std::byte> storage, std::size_t max_fds) {
+    return receive(socket, storage, max_fds, nullptr, Versions::any);
+}
+
 Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds) {
-    if (header.magic != frame_magic || header.version != frame_version)
-        return malformed(fmt::format("not a version {} frame (magic {:#x}, version {})", frame_version, header.magic,
-                                     header.version));
-    if (header.payload != payload)
-        return malformed(fmt::format("a frame says {} bytes of payload and has {}", header.payload, payload));
-    if (header.fds != fds || fds > max_fds)
-        return malformed(fmt::format("a frame says {} fds, {} came, {} are allowed", header.fds, fds, max_fds));
-    if ((header.flags & ~frame_reply) != 0) return malformed(fmt::format("unknown frame flags {:#x}", header.flags));
-    if ((header.flags & frame_reply) == 0 && header.status != 0) return malformed("a request carries a status");
-    return {};
+    return check_parts(header, payload, fds, max_fds, Versions::first);
 }
 
 Error error_of(const Frame& reply) {

@@ -2,7 +2,7 @@
 //
 //   off type field
 //    0  u32  magic    0x31505246 "FRP1"
-//    4  u16  version  1
+//    4  u16  version  1; on control connections that of the control protocol. The header is the same in all of them
 //    6  u16  opcode   LaneOp, SessionOp or ControlOp; a reply repeats the opcode of its request
 //    8  u32  flags    bit 0: reply; all others 0
 //   12  u32  payload  bytes after the header; must equal what arrived
@@ -55,12 +55,12 @@ struct Frame {
     std::vector<UniqueFd> fds;
 };
 
-/// Sends header, pieces and fds as one datagram. Fills in magic, version, payload and fds of `header`.
+/// Sends header, pieces and fds as one datagram. Fills in magic, payload and fds of `header`.
 /// Fails with ErrorKind::lost when the peer is gone, ErrorKind::system otherwise (EAGAIN on a full nonblocking socket).
 Status send_frame(int socket, FrameHeader header, std::span<const iovec> pieces, std::span<const int> fds = {});
 Status send_frame(int socket, FrameHeader header, std::span<const std::byte> payload = {},
                   std::span<const int> fds = {});
-/// Answers `request` with an error and its text.
+/// Answers `request` with an error and its text, in its version.
 Status send_error(int socket, const FrameHeader& request, const Error& error);
 
 /// What receive_frame() could not put into a frame, for receivers that survive it.
@@ -77,6 +77,8 @@ struct Leftovers {
 /// With `leftovers`, fds of a malformed frame go there, and a frame whose fds found no number is no malformed one.
 Result<Frame> receive_frame(int socket, std::span<std::byte> storage, std::size_t max_fds,
                             Leftovers* leftovers = nullptr);
+/// The same of a connection whose versions the caller knows, and checks.
+Result<Frame> receive_frame_of_any_version(int socket, std::span<std::byte> storage, std::size_t max_fds);
 
 /// What receive_frame() checks of a header, `payload` bytes and `fds` having come with it. ErrorKind::protocol.
 Status check_header(const FrameHeader& header, std::size_t payload, std::size_t fds, std::size_t max_fds);

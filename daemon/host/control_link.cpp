@@ -16,6 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr auto first_delay = 50ms;
 constexpr auto longest_delay = 1000ms;
+// Of a host that fastrpcd does not understand: it will when it is upgraded, and its own log has a line for each try.
+constexpr auto unspoken_delay = 60'000ms;
 
 // Never waits: while fastrpcd is away, systemd holds the socket and its queue may be full.
 UniqueFd connect_now(const std::string& path) {
@@ -35,7 +37,8 @@ ControlLink::ControlLink(Loop& loop, std::string path, Handlers handlers) :
     path_(std::move(path)), handlers_(std::move(handlers)), loop_(loop), retry_(loop, [this] { try_connect(); }),
     delay_(first_delay) {}
 
-void ControlLink::adopt(UniqueFd connected) {
+void ControlLink::adopt(UniqueFd connected, std::uint16_t version) {
+    version_ = version;
     attach(std::move(connected));
 }
 void ControlLink::connect() {
@@ -54,7 +57,8 @@ void ControlLink::try_connect() {
     if (!socket) return broken();
     attach(std::move(socket));
     cookie_ = next_cookie_++;
-    if (!send(ControlOp::describe, encode(handlers_.describe()), cookie_)) broken();
+    version_ = offer_;
+    if (!send(ControlOp::describe, encode(handlers_.describe(), version_), cookie_)) broken();
 }
 
 void ControlLink::broken() {
@@ -62,22 +66,26 @@ void ControlLink::broken() {
     socket_.reset();
     cookie_ = 0;
     retry_.set(delay_);
-    delay_ = std::min<std::chrono::milliseconds>(delay_ * 2, longest_delay);
+    delay_ = delay_ > longest_delay ? first_delay : std::min<std::chrono::milliseconds>(delay_ * 2, longest_delay);
 }
 
 void ControlLink::on_input() {
-    const Result<Frame> frame = receive_frame(socket_.get(), storage_, 0);
+    const Result<Frame> frame = receive_frame_of_any_version(socket_.get(), storage_, 0);
     if (!frame && frame.error().os_error == EAGAIN) return;
     if (!frame || !serve(*frame)) broken();
 }
 
 Status ControlLink::serve(const Frame& frame) {
     const bool reply = (frame.header.flags & frame_reply) != 0;
+    if (frame.header.version != version_ && frame.header.status != static_cast<std::uint32_t>(ErrorKind::unsupported))
+        return fail(ErrorKind::protocol, "fastrpcd changed the version of the control protocol");
     switch (static_cast<ControlOp>(frame.header.opcode)) {
     case ControlOp::describe:
         if (!reply || cookie_ == 0 || frame.header.cookie != cookie_) break;
         cookie_ = 0;
         delay_ = first_delay;
+        if (frame.header.status == static_cast<std::uint32_t>(ErrorKind::unsupported)) return offer_another();
+        offer_ = control_versions.newest; // the next fastrpcd may be another
         if (frame.header.status != 0)
             handlers_.rejected(error_of(frame));
         else if (handlers_.accepted)
@@ -85,25 +93,25 @@ Status ControlLink::serve(const Frame& frame) {
         return {};
     case ControlOp::query: {
         if (reply || !frame.payload.empty()) break;
-        return answer(frame, encode(handlers_.counters()));
+        return answer(frame, encode(handlers_.counters(), version_));
     }
     case ControlOp::files: {
-        const Result<FilesRequest> request = decode<FilesRequest>(frame.payload);
+        const Result<FilesRequest> request = decode<FilesRequest>(frame.payload, version_);
         if (reply || !request) break;
-        return answer(frame, encode(first_page(handlers_.files(request->since))));
+        return answer(frame, encode(first_page(handlers_.files(request->since)), version_));
     }
     case ControlOp::command:
         if (reply) break;
         return obey(frame);
     case ControlOp::terminate: {
-        Result<TerminateMessage> message = decode<TerminateMessage>(frame.payload);
+        Result<TerminateMessage> message = decode<TerminateMessage>(frame.payload, version_);
         if (reply || !message) break;
         message->text = printable(message->text);
         handlers_.terminate(std::move(*message));
         return {};
     }
     case ControlOp::leave: {
-        Result<LeaveMessage> message = decode<LeaveMessage>(frame.payload);
+        Result<LeaveMessage> message = decode<LeaveMessage>(frame.payload, version_);
         if (reply || !message) break;
         message->text = printable(message->text);
         if (handlers_.leave) handlers_.leave(*message);
@@ -115,8 +123,18 @@ Status ControlLink::serve(const Frame& frame) {
     return fail(ErrorKind::protocol, fmt::format("fastrpcd sent opcode {}", frame.header.opcode));
 }
 
+Status ControlLink::offer_another() {
+    if (offer_ > control_versions.oldest) {
+        --offer_;
+    } else {
+        offer_ = control_versions.newest;
+        delay_ = unspoken_delay;
+    }
+    return fail(ErrorKind::unsupported, "fastrpcd does not speak this version");
+}
+
 Status ControlLink::obey(const Frame& frame) {
-    Result<PdCommand> command = decode<PdCommand>(frame.payload);
+    Result<PdCommand> command = decode<PdCommand>(frame.payload, version_);
     if (!command) return std::unexpected(command.error());
     command->by = printable(command->by);
     const Status obeyed =
@@ -135,22 +153,23 @@ Status ControlLink::answer(const Frame& request, std::span<const std::byte> payl
 
 Status ControlLink::send(ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie) {
     FrameHeader header;
+    header.version = version_;
     header.opcode = static_cast<std::uint16_t>(op);
     header.cookie = cookie;
     return send_frame(socket_.get(), header, payload);
 }
 
 void ControlLink::send_state() {
-    if (socket_ && !send(ControlOp::state, encode(handlers_.describe()))) broken();
+    if (socket_ && !send(ControlOp::state, encode(handlers_.describe(), version_))) broken();
 }
 
 void ControlLink::send_counters() {
-    if (socket_ && !send(ControlOp::counters, encode(handlers_.counters()))) broken();
+    if (socket_ && !send(ControlOp::counters, encode(handlers_.counters(), version_))) broken();
 }
 
 void ControlLink::send_bye(const ByeMessage& bye) {
     // Nobody is told when nobody is there: fastrpcd sees the connection close.
-    if (socket_) static_cast<void>(send(ControlOp::bye, encode(bye)));
+    if (socket_) static_cast<void>(send(ControlOp::bye, encode(bye, version_)));
     retry_.cancel();
     input_ = {};
     socket_.reset();

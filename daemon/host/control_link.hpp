@@ -39,8 +39,8 @@ public:
     /// `path` is the control socket to connect to after a break.
     ControlLink(Loop& loop, std::string path, Handlers handlers);
 
-    /// Goes on with a connection that fastrpcd made and that needs no description any more.
-    void adopt(UniqueFd connected);
+    /// Goes on with a connection that fastrpcd made, of this version, and that needs no description any more.
+    void adopt(UniqueFd connected, std::uint16_t version);
     /// Connects and describes, now and after every break, for ever.
     void connect();
 
@@ -56,6 +56,8 @@ private:
     void try_connect();
     void broken();
     void on_input();
+    /// fastrpcd does not speak the version that was offered: the next one is another.
+    Status offer_another();
     /// An error breaks the connection.
     Status serve(const Frame& frame);
     Status obey(const Frame& frame);
@@ -69,6 +71,8 @@ private:
     std::chrono::milliseconds delay_;
     std::uint64_t cookie_ = 0; ///< of our latest description; 0 = none is waiting for its reply
     std::uint64_t next_cookie_ = 1;
+    std::uint16_t version_ = control_versions.newest; ///< of the connection
+    std::uint16_t offer_ = control_versions.newest;   ///< of the next one
     UniqueFd socket_;
     Loop::Source input_;
     std::array<std::byte, max_control_datagram> storage_;

@@ -28,6 +28,7 @@ struct HostEnvironment {
     /// After the PD is up. `may_open`: a static host opens its node again after a DSP restart. `requests`: the ioctls
     /// that it still makes.
     std::function<Status(bool may_open, const std::vector<unsigned long>& requests)> enter_sandbox;
+    std::string program_version; ///< for people
     std::string control_path = "/run/fastrpcd/control.sock";
     /// Of the DSP's vendor files; those that do not exist are left out. A static PD's own definition names them where
     /// this is empty.

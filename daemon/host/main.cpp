@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
         // Udev is out of reach: hosts have neither netlink sockets nor the network namespace that it speaks to.
         .watch_nodes = [] { return discovery::Watcher::open({}, discovery::Watcher::Means::inotify); },
         .enter_sandbox = enter_sandbox,
+        .program_version = FASTRPCD_VERSION,
         .dsp_directories = {},
         .definition_directories = {},
         .state_directory = {},

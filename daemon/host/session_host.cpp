@@ -55,7 +55,8 @@ struct Session {
     std::optional<SessionEnd> end;
     bool by_signal = false;
     std::uint64_t generation = 1;
-    std::string note; ///< what is not as granted, for people
+    std::string note;    ///< what is not as granted, for people
+    std::string program; ///< version of this one
 
     Description describe() const {
         Description description;
@@ -74,6 +75,7 @@ struct Session {
         description.backend = device->facts().backend;
         description.profile = device->facts().profile;
         description.capabilities = device->facts().capabilities;
+        description.program = program;
         return description;
     }
 
@@ -108,7 +110,7 @@ std::optional<Result<Frame>> first_frame(int control, std::span<std::byte> stora
     Loop loop;
     const Loop::Source signal = loop.on_signal(SIGTERM, [&] { loop.stop(); });
     const Loop::Source input = loop.on_input(control, [&] {
-        first = receive_frame(control, storage, max_frame_fds);
+        first = receive_frame_of_any_version(control, storage, max_frame_fds);
         loop.stop();
     });
     loop.run();
@@ -118,7 +120,8 @@ std::optional<Result<Frame>> first_frame(int control, std::span<std::byte> stora
 Result<StartMessage> parse_start(const Frame& frame) {
     if (frame.header.opcode != static_cast<std::uint16_t>(ControlOp::start) || frame.header.flags != 0)
         return fail(ErrorKind::protocol, fmt::format("the first message is opcode {}, not start", frame.header.opcode));
-    Result<StartMessage> start = decode<StartMessage>(frame.payload);
+    if (!control_versions.speaks(frame.header.version)) return std::unexpected(not_spoken(frame.header.version));
+    Result<StartMessage> start = decode<StartMessage>(frame.payload, frame.header.version);
     if (start && is_static(start->kind))
         return fail(ErrorKind::protocol, fmt::format("a session can't have a {} PD", to_string(start->kind)));
     if (start && frame.fds.size() < 1 + start->module_files.size())
@@ -278,13 +281,16 @@ void abandon(std::unique_ptr<Session> session) {
     abandoned.push_back(std::move(session));
 }
 
-Status send(int control, ControlOp op, std::span<const std::byte> payload) {
+template<class T>
+Status send(int control, ControlOp op, const T& message, std::uint16_t version) {
     FrameHeader header;
+    header.version = version;
     header.opcode = static_cast<std::uint16_t>(op);
-    return send_frame(control, header, payload);
+    return send_frame(control, header, encode(message, version));
 }
 
-void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnvironment& environment) {
+void serve(Session& session, UniqueFd connection, std::uint16_t version, UniqueFd socket,
+           const HostEnvironment& environment) {
     const auto finish = [&session](SessionEnd end) {
         if (!session.end) session.end = std::move(end);
         session.loop.stop();
@@ -315,7 +321,7 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
             {},
             {},
             [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); }});
-    session.link->adopt(std::move(connection));
+    session.link->adopt(std::move(connection), version);
     if (session.nodes) {
         session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });
         session.watch.emplace(session.loop, std::move(session.nodes), [&session](const discovery::NodeEvent& event) {
@@ -342,10 +348,17 @@ HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
     Result<StartMessage> start = parse_start(**frame);
     if (!start) {
         log::error("bad start message: " + start.error().text);
+        // Of another version, and what a failure looks like is older than any: fastrpcd can say why.
+        if (start.error().kind == ErrorKind::unsupported)
+            std::ignore = send(control.get(), ControlOp::failed,
+                               FailedMessage{start.error().kind, start.error().os_error, start.error().text},
+                               control_versions.newest);
         return HostExit::protocol;
     }
+    const std::uint16_t version = (*frame)->header.version;
     auto session = std::make_unique<Session>();
     session->start = std::move(*start);
+    session->program = environment.program_version;
     UniqueFd socket = std::move((*frame)->fds.front());
     // The DSP shows it as the name of the process (KERNEL 1.7).
     ::prctl(PR_SET_NAME, fmt::format("frpc-u{}", session->start.owner_uid).c_str());
@@ -356,13 +369,13 @@ HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
         else
             abandon(std::move(session));
         const FailedMessage failed{up.error().kind, up.error().os_error, up.error().text};
-        if (!send(control.get(), ControlOp::failed, encode(failed)))
+        if (!send(control.get(), ControlOp::failed, failed, version))
             log::error("the session failed: " + up.error().text);
         return HostExit::ended;
     }
     // When fastrpcd is gone by now, so is the client's end of the session socket, which it still held: that ends us.
-    static_cast<void>(send(control.get(), ControlOp::ready, encode(session->describe())));
-    serve(*session, std::move(control), std::move(socket), environment);
+    static_cast<void>(send(control.get(), ControlOp::ready, session->describe(), version));
+    serve(*session, std::move(control), version, std::move(socket), environment);
 
     const SessionEnd end = *session->end;
     if (end.kind == ErrorKind::protocol)

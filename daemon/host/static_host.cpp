@@ -104,6 +104,7 @@ private:
         description.backend = facts_.backend;
         description.profile = facts_.profile;
         description.capabilities = facts_.capabilities;
+        description.program = environment_.program_version;
         return description;
     }
 

@@ -147,7 +147,7 @@ int main(int argc, char** argv) {
     std::uint64_t calls = 100;
     int method = -1;
     bool ways = false;
-    std::uint32_t value = 0;
+    std::uint32_t value = 0, wait_ms = 0;
     app.add_option("--domain", domain);
     app.add_option("--pd", pd);
     app.add_option("--module-dir", directory)->required();
@@ -155,6 +155,7 @@ int main(int argc, char** argv) {
     app.add_option("--interface", interface);
     app.add_option("--label", label);
     app.add_option("--threads", threads);
+    app.add_option("--wait-ms", wait_ms, "for a place on the DSP");
     app.add_option("--calls", calls, "per thread; 0 = until stdin ends");
     app.add_option("--method", method, "one call of this method");
     app.add_option("--value", value, "its u32 input");
@@ -169,6 +170,7 @@ int main(int argc, char** argv) {
     options.label = label.c_str();
     options.directories = directories.data();
     options.directory_count = directories.size();
+    options.wait_ms = wait_ms;
     fastrpc_session* session = nullptr;
     if (const int code = fastrpc_session_open(&options, &session, &error); code != 0)
         return report({{"stage", "session"}, {"code", code}, {"name", error.name}, {"error", error.text}}, 3);

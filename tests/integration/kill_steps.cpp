@@ -321,7 +321,7 @@ session, and a session of another user has called on without one failed call. Th
 ends all sessions on it, and another can be opened at once. A host that is killed leaves calls inside the DSP, and kernels
 from 6.12 on lose their contexts until the DSP restarts (KERNEL 1.14); fastrpcd counts them. "PD" is a crash of the
 session's PD, "DSP" a restart. A request in the queue has no host and no PD yet: there they are those of a session that
-has one of the places.
+has one of the places. The client asks once; libfastrpc asks the next fastrpcd for what the one before did not open.
 
 | no. | operation | held while | killed | the session, if its client lives | contexts lost, at most |
 | ---: | --- | --- | --- | --- | ---: |

@@ -1,6 +1,10 @@
 // What is left when somebody dies: of a killed client nothing, of a killed fastrpcd everything.
 #include "tests/integration/leaks.hpp"
+#include "tests/integration/rules_directory.hpp"
+#include "tests/integration/session_hosts.hpp"
+#include "tests/integration/soc_control.hpp"
 
+#include <future>
 #include <thread>
 
 using namespace fastrpc;
@@ -68,6 +72,86 @@ TEST(Survival, a_new_session_opens_while_the_old_broker_is_only_just_dead) {
     system->kill_fastrpcd();
     ASSERT_TRUE(system->start_fastrpcd());
     EXPECT_EQ(call(*system, {"--calls", "10"}).value("failed", -1), 0);
+}
+
+// The DSP takes its time to make the PD, so that fastrpcd is killed with the opening half done: the first host's
+// session ends with the fastrpcd that held its other end, and what the client has is the second's.
+TEST(Survival, an_opening_that_a_killed_fastrpcd_owed_is_made_once_by_the_next) {
+    const auto system = start_system({.ready_hosts = 0});
+    const auto faults = [&](json rules) {
+        command(*system, {{"command", "faults"}, {"domain", "cdsp"}, {"rules", std::move(rules)}});
+    };
+    const auto hits = [&] {
+        const json rules = status(*system)["dsp"]["faults"];
+        return rules.empty() ? 0 : rules[0].value("hits", 0);
+    };
+    faults({{{"pd", "user"}, {"handle", 1}, {"count", 1}, {"do", "latency"}, {"latency", {{"us", 1'500'000}}}}});
+    Caller caller(*system, {"--label", "twice"});
+    ASSERT_TRUE(stack::eventually([&] { return hits() == 1; })) << status(*system);
+    const auto half_done = session_hosts(*system);
+    ASSERT_EQ(half_done.size(), 1U);
+    system->kill_fastrpcd();
+    faults(json::array());
+    ASSERT_TRUE(system->start_fastrpcd());
+    ASSERT_TRUE(caller.calling());
+    EXPECT_TRUE(stack::eventually([&] { return session_hosts(*system).size() == 1; })) << "the half session ends";
+    EXPECT_FALSE(session_hosts(*system).contains(*half_done.begin()));
+    EXPECT_TRUE(stack::eventually([&] { return user_pds(*system).size() == 1; })) << soc(*system);
+    EXPECT_EQ(ctl_list(*system).value("sessions", json::array()).size(), 1U);
+    EXPECT_EQ(caller.finish().value("failed", -1), 0);
+}
+
+TEST(Survival, who_queues_for_a_place_still_does_after_fastrpcd_was_killed) {
+    const RulesDirectory rules(
+        {{"sessions_per_uid", 16}, {"lanes", 1}, {"opens_per_minute", 1000}, {"queue_ms", 60000}});
+    const auto system = start_system({.policy = rules.path(), .cdsp_slots = 2, .root_hosts = false});
+    Caller first(*system, {"--label", "first"}), second(*system, {"--label", "second"});
+    ASSERT_TRUE(first.calling() && second.calling());
+    const auto queue = [&] { return ctl_list(*system)["queue"].size(); };
+    Caller waiting(*system, {"--label", "waiting", "--wait-ms", "60000"});
+    ASSERT_TRUE(stack::eventually([&] { return queue() == 1; })) << ctl_list(*system);
+    for (int i = 0; i < 3; ++i) {
+        system->kill_fastrpcd();
+        ASSERT_TRUE(system->start_fastrpcd());
+        ASSERT_TRUE(stack::eventually([&] { return queue() == 1; })) << ctl_list(*system);
+    }
+    EXPECT_EQ(first.finish().value("failed", -1), 0);
+    EXPECT_TRUE(waiting.calling());
+    EXPECT_EQ(waiting.finish().value("failed", -1), 0);
+    EXPECT_EQ(second.finish().value("failed", -1), 0);
+}
+
+// As the storm of ./dev system, where systemd and the bus bring it back; here the test does, as fast as it can.
+TEST(Survival, openings_around_kills_of_fastrpcd_are_all_answered) {
+    const auto system = start_system();
+    std::atomic<bool> over{false};
+    std::atomic<int> opened{0};
+    std::vector<std::future<std::vector<std::string>>> openers;
+    for (int i = 0; i < 2; ++i)
+        openers.push_back(std::async(std::launch::async, [&] {
+            std::vector<std::string> unanswered;
+            while (!over) {
+                const json result = call(*system, {"--calls", "1"});
+                const std::string name = result.value("name", "");
+                // There is no bus activation here: who comes between two fastrpcds is told so at once.
+                if (result.value("exit", -1) == 0)
+                    ++opened;
+                else if (!name.ends_with("ServiceUnknown"))
+                    unanswered.push_back(result.dump());
+            }
+            return unanswered;
+        }));
+    for (int round = 0; round < 12; ++round) {
+        const int before = opened;
+        EXPECT_TRUE(stack::eventually([&] { return opened >= before + 1 + round % 3; }));
+        system->kill_fastrpcd();
+        ASSERT_TRUE(system->start_fastrpcd());
+    }
+    over = true;
+    for (auto& opener : openers)
+        for (const std::string& refusal : opener.get()) ADD_FAILURE() << refusal;
+    EXPECT_TRUE(stack::eventually([&] { return ctl_list(*system).value("sessions", json::array({1})).empty(); }));
+    EXPECT_TRUE(stack::eventually([&] { return user_pds(*system).empty(); })) << "no session without an owner";
 }
 
 TEST(Survival, a_killed_host_ends_its_own_session_alone) {

@@ -189,6 +189,7 @@ Status Stack::prepare() {
     for (const char* name : {"soc", "host", "policy.d", "dsp", "dsp/cdsp", "dsp/adsp"}) {
         ::chmod(scratch_.directory(name).c_str(), 0755);
     }
+    if (!options_.host.empty()) install(options_.fastrpcd, options_.host);
     if (const Status done = own(scratch_.path("soc"), host_user, options_.watched ? 0751 : 0750); !done) return done;
     if (const Status done = own(scratch_.path("host"), host_user, 0711); !done) return done;
     if (options_.with_policy)
@@ -286,8 +287,8 @@ Status Stack::start_sockets() {
     add_environment(environment, options_.environment);
     for (const auto& [name, value] : environment) activator.command.push_back("--setenv=" + name + "=" + value);
     for (const std::string& word :
-         {std::string("/usr/bin/setsid"), program("daemon/host/fastrpc-pd").string(), std::string("--session"),
-          std::string("--control"), control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
+         {std::string("/usr/bin/setsid"), host_program().string(), std::string("--session"), std::string("--control"),
+          control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
         activator.command.push_back(word);
     auto process = launch(std::move(activator));
     if (!process) return std::unexpected(process.error());
@@ -306,7 +307,7 @@ Status Stack::start_fastrpcd() {
     if (::bind(notify.get(), reinterpret_cast<const sockaddr*>(&address),
                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())) != 0)
         return fail_errno("binding the notification socket", errno);
-    Launch what{.command = {program("broker/fastrpcd"), "--policy-dir", scratch_.path("policy.d"), "--session-socket",
+    Launch what{.command = {fastrpcd_program(), "--policy-dir", scratch_.path("policy.d"), "--session-socket",
                             session_socket(), "--host-user", host_user, "--ready-hosts",
                             std::to_string(options_.ready_hosts)},
                 .environment = client_environment(),
@@ -349,11 +350,10 @@ Status Stack::prepare_machine() const {
 }
 
 Status Stack::start_static_host(const std::string& domain, const std::string& pd) {
-    Launch what{
-        .command = {program("daemon/host/fastrpc-pd"), "--domain", domain, "--pd", pd, "--control", control_socket()},
-        .environment = device_environment(),
-        .user = host_user,
-        .capability = options_.kernel == "qda-shim" ? CAP_SYS_ADMIN : -1};
+    Launch what{.command = {host_program(), "--domain", domain, "--pd", pd, "--control", control_socket()},
+                .environment = device_environment(),
+                .user = host_user,
+                .capability = options_.kernel == "qda-shim" ? CAP_SYS_ADMIN : -1};
     if (options_.static_pds) {
         const fs::path state = scratch_.directory("state/" + domain + '-' + pd);
         if (const Status done = own(state, host_user, 0750); !done) return done;
@@ -433,6 +433,23 @@ Status Stack::set_latency(unsigned microseconds) const {
     const auto done = control_soc({"latency", std::to_string(microseconds)});
     if (!done) return std::unexpected(done.error());
     return {};
+}
+
+fs::path Stack::fastrpcd_program() const {
+    return options_.fastrpcd.empty() ? program("broker/fastrpcd") : options_.fastrpcd;
+}
+
+// What starts hosts has one name for them as long as it runs.
+fs::path Stack::host_program() const {
+    return options_.host.empty() ? program("daemon/host/fastrpc-pd") : scratch_.path("bin/fastrpc-pd");
+}
+
+void Stack::install(const fs::path& fastrpcd, const fs::path& host) {
+    options_.fastrpcd = fastrpcd;
+    options_.host = host;
+    const fs::path link = scratch_.directory("bin") / "fastrpc-pd";
+    fs::remove(link);
+    fs::create_symlink(host, link);
 }
 
 void Stack::kill_fastrpcd() {

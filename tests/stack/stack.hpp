@@ -59,6 +59,8 @@ struct Options {
     /// polkitd may come to the bus as its own user, be asked by everybody, and call authentication agents, as the
     /// system's bus has it. Without it nobody answers to its name.
     bool polkit = false;
+    /// Of other releases, in the place of the build's own.
+    std::filesystem::path fastrpcd, host;
     bool watched = false; ///< fastrpcd watches the SoC's nodes come and go, as on a real machine
 };
 
@@ -104,6 +106,8 @@ public:
 
     /// kill -9, and a new one on the same sockets.
     void kill_fastrpcd();
+    /// From now on these are started, as after an upgrade. Needs `host` in the options.
+    void install(const std::filesystem::path& fastrpcd, const std::filesystem::path& host);
     Status start_fastrpcd();
     /// kill -9 of the bus; its clients hear of it.
     void kill_bus();
@@ -115,6 +119,8 @@ public:
                                 std::string user = "nobody") const;
 
 private:
+    [[nodiscard]] std::filesystem::path fastrpcd_program() const;
+    [[nodiscard]] std::filesystem::path host_program() const;
     explicit Stack(Options options) : options_(std::move(options)) {}
     Status prepare();
     Status start_bus();

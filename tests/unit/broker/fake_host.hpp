@@ -54,22 +54,25 @@ struct FakeHost {
     StartMessage start; ///< what it was told, once receive_start() was called
     UniqueFd session;   ///< its end of the session socket
     std::vector<UniqueFd> directories;
+    std::uint16_t version = control_newest; ///< that it speaks
 
     explicit FakeHost(UniqueFd fd) : socket(std::move(fd)) {}
 
     bool send(ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie = 0, bool reply = false) {
-        FrameHeader header{
-            .opcode = static_cast<std::uint16_t>(op), .flags = reply ? frame_reply : 0, .cookie = cookie};
+        FrameHeader header{.version = version,
+                           .opcode = static_cast<std::uint16_t>(op),
+                           .flags = reply ? frame_reply : 0,
+                           .cookie = cookie};
         return send_frame(socket.get(), header, payload).has_value();
     }
     template<class T>
     bool say(ControlOp op, const T& message, std::uint64_t cookie = 0) {
-        return send(op, encode(message), cookie);
+        return send(op, encode(message, version), cookie);
     }
     /// The next frame; nothing at the end of the connection or after 10 s.
     std::optional<Frame> receive() {
         if (!readable(socket.get())) return std::nullopt;
-        auto frame = receive_frame(socket.get(), storage, max_frame_fds);
+        auto frame = receive_frame_of_any_version(socket.get(), storage, max_frame_fds);
         if (!frame) return std::nullopt;
         return std::move(*frame);
     }
@@ -105,14 +108,14 @@ struct FakeHost {
     bool answer_query(const Counters& counters) {
         const auto frame = receive();
         return frame && frame->header.opcode == static_cast<std::uint16_t>(ControlOp::query) &&
-               send(ControlOp::query, encode(counters), frame->header.cookie, true);
+               send(ControlOp::query, encode(counters, version), frame->header.cookie, true);
     }
     /// Waits for a question of files and answers it; gives what it was asked to be later than.
     std::optional<std::uint64_t> answer_files(const FilesPage& page) {
         const auto frame = receive();
         if (!frame || frame->header.opcode != static_cast<std::uint16_t>(ControlOp::files)) return std::nullopt;
         const auto request = decode<FilesRequest>(frame->payload);
-        if (!request || !send(ControlOp::files, encode(page), frame->header.cookie, true)) return std::nullopt;
+        if (!request || !send(ControlOp::files, encode(page, version), frame->header.cookie, true)) return std::nullopt;
         return request->since;
     }
     /// Waits for a command and accepts it.

@@ -1,6 +1,7 @@
 // fastrpcd comes, goes and is killed; hosts and sessions stay.
 #include "base/message_ids.hpp"
 #include "tests/unit/broker/private_system.hpp"
+#include "tests/unit/ipc/wire.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -9,6 +10,7 @@
 
 using namespace fastrpc;
 using namespace fastrpc::broker::test;
+using fastrpc::test::read_wire;
 
 namespace {
 
@@ -53,6 +55,42 @@ TEST(Survival, a_killed_fastrpcd_lists_a_session_again_when_its_host_comes_back)
     again.bye("done");
     ASSERT_TRUE(at_end(again.socket.get()));
     EXPECT_NE(session_state(later, path, "State"), "ready");
+}
+
+// No program of ours is in it: the frames are those that were recorded when the version was released.
+TEST(Survival, a_recorded_host_of_each_version_is_adopted_and_understood) {
+    PrivateSystem system;
+    for (std::uint16_t version = 1; version <= control_newest; ++version) {
+        SCOPED_TRACE(version);
+        const auto frozen = read_wire(version);
+        FakeHost host = system.connect_control();
+        host.version = version;
+        ASSERT_TRUE(host.send(ControlOp::describe, frozen.at("describe.session"), 5));
+        const auto accepted = host.receive();
+        ASSERT_TRUE(accepted);
+        EXPECT_EQ(accepted->header.version, version);
+        EXPECT_EQ(accepted->header.status, 0U);
+        Client root = system.client();
+        const std::string path = "/org/fastrpc1/session/s000000000000004d";
+        EXPECT_EQ(session_state(root, path, "State"), "ready");
+        EXPECT_EQ(session_state(root, path, "Label"), "b\u00fcro");
+        EXPECT_EQ(session_state(root, path, "HostVersion"), version < 2 ? "" : "1.2.3");
+        Call usage = root.call(path, "org.fastrpc1.Session", "GetUsage");
+        const auto query = host.receive();
+        ASSERT_TRUE(query);
+        EXPECT_EQ(query->header.version, version);
+        ASSERT_EQ(query->header.opcode, static_cast<std::uint16_t>(ControlOp::query));
+        ASSERT_TRUE(host.send(ControlOp::query, frozen.at("counters"), query->header.cookie, true));
+        EXPECT_EQ(usage.wait().error, "");
+        EXPECT_EQ(root.call(path, "org.fastrpc1.Session", "Close").wait().error, "");
+        const auto end = host.receive();
+        ASSERT_TRUE(end);
+        EXPECT_EQ(end->header.opcode, static_cast<std::uint16_t>(ControlOp::terminate));
+        EXPECT_EQ(end->header.version, version);
+        EXPECT_TRUE(decode<TerminateMessage>(end->payload, version));
+        ASSERT_TRUE(host.send(ControlOp::bye, frozen.at("bye")));
+        EXPECT_TRUE(at_end(host.socket.get()));
+    }
 }
 
 TEST(Survival, it_makes_its_own_control_socket_where_no_one_passes_one_and_replaces_a_dead_one) {

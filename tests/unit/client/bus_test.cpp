@@ -70,6 +70,13 @@ Asked read_call(sd_bus_message* call) {
     return asked;
 }
 
+constexpr int many = 100;
+
+int no_reply(sd_bus_error* error) {
+    return sd_bus_error_set(error, "org.freedesktop.DBus.Error.NoReply",
+                            "Message recipient disconnected from message bus without replying");
+}
+
 struct Bus : testing::Test {
     Scratch scratch;
     UniqueFd listener;
@@ -79,6 +86,9 @@ struct Bus : testing::Test {
     Asked asked;
     client::Options options;
     client::Session session;
+    int connections = 1; ///< that the bus takes, one after the other; a second one only when the first has ended
+    int tries = 0;       ///< OpenSessions so far
+    bool activatable = false;
 
     Bus() {
         const std::string path = scratch.path("bus");
@@ -99,10 +109,14 @@ struct Bus : testing::Test {
     client::Error open() {
         thread = std::thread([this] { serve(); });
         client::Error error = session.open(options);
+        if (connections > 1) ::shutdown(listener.get(), SHUT_RDWR);
         if (thread.joinable()) thread.join();
         return error;
     }
     void serve() {
+        for (int i = 0; i < connections; ++i) serve_one();
+    }
+    void serve_one() {
         const int client = ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
         if (client < 0) return;
         sd_bus* bus = nullptr;
@@ -124,9 +138,13 @@ struct Bus : testing::Test {
     static int dispatch(sd_bus_message* message, void* self, sd_bus_error* error) {
         if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus", "Hello") != 0)
             return sd_bus_reply_method_return(message, "s", ":1.7");
-        if (sd_bus_message_is_method_call(message, "org.fastrpc1.Manager", "OpenSession") == 0) return 0;
         auto& bus = *static_cast<Bus*>(self);
+        if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus", "ListActivatableNames") != 0)
+            return sd_bus_reply_method_return(message, "as", 2, "org.freedesktop.DBus",
+                                              bus.activatable ? "org.fastrpc1" : "org.example");
+        if (sd_bus_message_is_method_call(message, "org.fastrpc1.Manager", "OpenSession") == 0) return 0;
         bus.asked = read_call(message);
+        ++bus.tries;
         return bus.on_open(message, error);
     }
     static int grant(sd_bus_message* call, int socket) {
@@ -215,9 +233,70 @@ TEST_F(Bus, a_missing_fastrpcd_is_named) {
         return sd_bus_error_set(error, "org.freedesktop.DBus.Error.ServiceUnknown",
                                 "The name org.fastrpc1 was not provided");
     };
+    connections = many;
     const client::Error error = open();
     EXPECT_EQ(error.code(), FASTRPC_ECONNREFUSED);
     EXPECT_NE(std::strstr(error.text(), "fastrpcd is not running"), nullptr) << error.text();
+    EXPECT_EQ(tries, 1) << "nobody waits where no fastrpcd is installed";
+}
+
+TEST_F(Bus, what_fastrpcd_did_not_live_to_answer_is_asked_again_for_what_is_left_of_the_wait) {
+    auto pair = socket_pair();
+    ASSERT_TRUE(pair);
+    connections = many;
+    std::uint64_t first_wait = 0;
+    on_open = [&](sd_bus_message* call, sd_bus_error* error) {
+        if (tries == 1) {
+            first_wait = asked.numbers["wait-ms"];
+            return no_reply(error);
+        }
+        if (tries == 2)
+            return sd_bus_error_set(error, "org.freedesktop.DBus.Error.ServiceUnknown", "it is being restarted");
+        return grant(call, pair->second.get());
+    };
+    scratch.directory("modules");
+    options.directories = {scratch.path("modules")};
+    options.label = "again";
+    options.wait_ms = 60000;
+    const client::Error error = open();
+    ASSERT_FALSE(error) << error.text();
+    EXPECT_EQ(tries, 3);
+    EXPECT_EQ(asked.words["label"], "again");
+    EXPECT_EQ(asked.directories.size(), 1U);
+    EXPECT_GT(first_wait, 50000U);
+    EXPECT_LT(asked.numbers["wait-ms"], first_wait);
+    EXPECT_STREQ(session.id(), "42");
+}
+
+TEST_F(Bus, a_request_that_fastrpcd_dies_of_is_not_repeated_for_ever) {
+    connections = many;
+    on_open = [](sd_bus_message*, sd_bus_error* error) { return no_reply(error); };
+    const client::Error error = open();
+    EXPECT_EQ(error.code(), FASTRPC_EEXPIRED);
+    EXPECT_EQ(tries, 11);
+    EXPECT_NE(std::strstr(error.text(), "fastrpcd went away 11 times"), nullptr) << error.text();
+}
+
+TEST_F(Bus, a_refusal_is_not_asked_for_again) {
+    connections = many;
+    on_open = [&](sd_bus_message*, sd_bus_error* error) {
+        return tries == 1 ? no_reply(error) : sd_bus_error_set(error, "org.fastrpc1.Error.Busy", "all taken");
+    };
+    EXPECT_EQ(open().code(), FASTRPC_ENOSESSION);
+    EXPECT_EQ(tries, 2);
+}
+
+TEST_F(Bus, a_fastrpcd_that_cannot_be_started_just_now_is_waited_for) {
+    auto pair = socket_pair();
+    ASSERT_TRUE(pair);
+    connections = many;
+    activatable = true;
+    on_open = [&](sd_bus_message* call, sd_bus_error* error) {
+        return tries < 3 ? sd_bus_error_set(error, "org.freedesktop.DBus.Error.ServiceUnknown", "it is being stopped")
+                         : grant(call, pair->second.get());
+    };
+    EXPECT_FALSE(open());
+    EXPECT_EQ(tries, 3);
 }
 
 TEST_F(Bus, an_answer_of_another_shape_is_an_error) {

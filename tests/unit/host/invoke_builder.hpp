@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -42,11 +43,13 @@ public:
     [[nodiscard]] std::vector<std::byte> payload() const {
         InvokeRequest request = request_;
         request.inline_bytes = static_cast<std::uint32_t>(inputs_.size());
-        const std::size_t table = descriptors_.size() * sizeof(ArgumentDescriptor);
-        std::vector<std::byte> bytes(sizeof request + table);
-        std::memcpy(bytes.data(), &request, sizeof request);
-        if (table > 0) std::memcpy(bytes.data() + sizeof request, descriptors_.data(), table);
-        bytes.insert(bytes.end(), inputs_.begin(), inputs_.end());
+        std::vector<std::byte> bytes;
+        const auto append = [&bytes](std::span<const std::byte> part) {
+            bytes.insert(bytes.end(), part.begin(), part.end());
+        };
+        append(std::as_bytes(std::span(&request, 1)));
+        append(std::as_bytes(std::span(descriptors_)));
+        append(inputs_);
         return bytes;
     }
 

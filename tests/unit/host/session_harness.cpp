@@ -28,12 +28,14 @@ Peer::Peer(UniqueFd socket) : socket_(std::move(socket)), storage_(max_lane_data
 
 void Peer::send(std::uint16_t op, std::span<const std::byte> payload, std::span<const int> fds, FrameHeader header) {
     header.opcode = op;
+    const bool control = op >= static_cast<std::uint16_t>(ControlOp::start) && op < 48;
+    if (control) header.version = control_version;
     const Status sent = send_frame(socket_.get(), header, payload, fds);
     EXPECT_TRUE(sent) << sent.error().text;
 }
 
 Result<Frame> Peer::receive() {
-    return receive_frame(socket_.get(), storage_, max_frame_fds);
+    return receive_frame_of_any_version(socket_.get(), storage_, max_frame_fds);
 }
 
 Result<Frame> Peer::ask(std::uint16_t op, std::span<const std::byte> payload, std::span<const int> fds) {
@@ -147,7 +149,8 @@ void SessionHarness::start(std::vector<int> directories) {
     session.emplace(std::move(our_session));
     std::vector<int> fds{host_session.get()};
     fds.insert(fds.end(), directories.begin(), directories.end());
-    control->send(static_cast<std::uint16_t>(ControlOp::start), encode(message), fds);
+    control->control_version = control_version;
+    control->send(static_cast<std::uint16_t>(ControlOp::start), encode(message, control_version), fds);
     host_ = std::thread(
         [this, fd = std::move(host_control)]() mutable { exit_ = run_session(std::move(fd), environment); });
 }

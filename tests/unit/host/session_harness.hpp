@@ -39,6 +39,7 @@ class Peer {
 public:
     explicit Peer(UniqueFd socket);
     [[nodiscard]] int fd() const noexcept { return socket_.get(); }
+    std::uint16_t control_version = control_newest; ///< of what it says on a control connection
     void close() { socket_.reset(); }
 
     void send(std::uint16_t op, std::span<const std::byte> payload = {}, std::span<const int> fds = {},
@@ -87,6 +88,7 @@ protected:
     SessionHarness();
     ~SessionHarness() override;
 
+    std::uint16_t control_version = control_newest; ///< of the start message
     /// Starts the host and sends the start message; ready or failed comes next on `control`.
     void start(std::vector<int> directories = {});
     /// start() and the ready message.
