@@ -55,13 +55,15 @@ Status HostLink::send(ControlOp op, std::span<const std::byte> payload, std::spa
 }
 
 Status HostLink::start(const StartMessage& message, std::span<const int> fds) {
-    return send(ControlOp::start, encode(message), fds);
+    return send(ControlOp::start, encode(message), fds, control_knows::latency);
 }
 
 Status HostLink::accept() {
     FrameHeader header = described_;
     header.flags = frame_reply;
-    return send_frame(socket_.get(), header);
+    const Status sent = send_frame(socket_.get(), header);
+    if (sent && tells_latency_) ask_latency(); // so that it tells it when it ends, too
+    return sent;
 }
 
 Status HostLink::reject(const Error& error) {
@@ -96,7 +98,8 @@ void HostLink::ask(ControlOp op, std::span<const std::byte> payload, Answer answ
 
 void HostLink::query(CountersWaiter waiter) {
     waiters_.push_back(std::move(waiter));
-    if (waiters_.size() > 1) return; // the question is on its way
+    if (waiters_.size() > 1) return;   // the question is on its way
+    if (tells_latency_) ask_latency(); // a host answers in the order of the questions
     ask(ControlOp::query, {}, [this](const Result<std::span<const std::byte>>& payload) -> Status {
         const auto counters = payload ? decode<Counters>(*payload) : std::unexpected(payload.error());
         if (counters) count(*counters);
@@ -104,6 +107,20 @@ void HostLink::query(CountersWaiter waiter) {
         if (payload && !counters) return std::unexpected(counters.error());
         return {};
     });
+}
+
+void HostLink::ask_latency() {
+    ask(ControlOp::latency, {}, [this](const Result<std::span<const std::byte>>& payload) -> Status {
+        if (!payload) return {}; // what it told last still holds
+        const auto latency = decode<Latency>(*payload);
+        if (!latency) return std::unexpected(latency.error());
+        latency_ = *latency;
+        return {};
+    });
+}
+
+void HostLink::note_knowledge(const Frame& frame) noexcept {
+    tells_latency_ = (frame.header.cookie & control_knows::latency) != 0;
 }
 
 void HostLink::files(std::uint64_t since, FilesWaiter waiter) {
@@ -172,11 +189,13 @@ void HostLink::on_readable() {
 Result<HostMessage> HostLink::parse(const Frame& frame) {
     switch (static_cast<ControlOp>(frame.header.opcode)) {
     case ControlOp::ready:
+        note_knowledge(frame);
         return decoded<HostReady, Description>(frame);
     case ControlOp::failed:
         return decoded<FailedMessage>(frame);
     case ControlOp::describe:
         described_ = frame.header;
+        note_knowledge(frame);
         return decoded<HostDescribes, Description>(frame);
     case ControlOp::state:
         return decoded<HostState, Description>(frame);
@@ -189,6 +208,12 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
         const auto counters = decode<Counters>(frame.payload);
         if (!counters) return std::unexpected(counters.error());
         count(*counters);
+        return HostCounted{};
+    }
+    case ControlOp::latency: {
+        const auto latency = decode<Latency>(frame.payload);
+        if (!latency) return std::unexpected(latency.error());
+        latency_ = *latency;
         return HostCounted{};
     }
     case ControlOp::start:

@@ -128,6 +128,9 @@ void members(auto& walk, Is<Counters> auto& m) {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
          m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us, m.in_flight, m.idle_ms);
 }
+void members(auto& walk, Is<Latency> auto& m) {
+    each(walk, m.calls, m.sum_ns);
+}
 void members(auto& walk, Is<FailedMessage> auto& m) {
     each(walk, m.kind, m.os_error, m.text);
 }
@@ -181,6 +184,9 @@ bool meaningful(const Description& m) {
            is_static(m.kind) == (m.session_id == 0);
 }
 bool meaningful(const Counters&) {
+    return true;
+}
+bool meaningful(const Latency&) {
     return true;
 }
 bool meaningful(const FailedMessage& m) {
@@ -280,6 +286,9 @@ std::vector<std::byte> encode(const Description& message) {
 std::vector<std::byte> encode(const Counters& message) {
     return pack(message);
 }
+std::vector<std::byte> encode(const Latency& message) {
+    return pack(message);
+}
 std::vector<std::byte> encode(const FailedMessage& message) {
     return pack(message);
 }
@@ -313,6 +322,10 @@ Result<Description> decode(std::span<const std::byte> payload) {
 template<>
 Result<Counters> decode(std::span<const std::byte> payload) {
     return unpack<Counters>(payload);
+}
+template<>
+Result<Latency> decode(std::span<const std::byte> payload) {
+    return unpack<Latency>(payload);
 }
 template<>
 Result<FailedMessage> decode(std::span<const std::byte> payload) {

@@ -23,9 +23,15 @@
 //   42 counters  host > fastrpcd  Counters         -                                      -
 //   43 leave     fastrpcd > host  LeaveMessage     -                                      - (a session's; its client
 //                                                                                         is told)
+//   44 latency   fastrpcd > host  none             -                                      reply: Latency
+//   44 latency   host > fastrpcd  Latency          -                                      - (before 38)
 //
 // 42 comes from static hosts when what people watch of it (files and bytes served, files missing) has changed, at most
 // once a second.
+//
+// What was added after the first hosts and fastrpcds were at work is sent to nobody who would drop the connection for
+// it. The upper half of the cookie of 32, 33 and 35 says what the sender understands (control_knows); peers that are
+// older say nothing there, and look at nothing. A host that described itself knows it once it was asked.
 //
 // Bodies are packed by pack.hpp in the order of the members below.
 #pragma once
@@ -35,6 +41,7 @@
 #include "ipc/file_report.hpp"
 #include "ipc/grant.hpp"
 #include "ipc/lane.hpp"
+#include "ipc/latency.hpp"
 
 #include <array>
 #include <cstddef>
@@ -58,7 +65,13 @@ enum class ControlOp : std::uint16_t {
     files = 41,
     counters = 42,
     leave = 43,
+    latency = 44,
 };
+
+/// Bits of the cookie of start, ready and describe.
+namespace control_knows {
+inline constexpr std::uint64_t latency = std::uint64_t{1} << 32;
+}
 
 /// Largest control datagram, header included.
 inline constexpr std::size_t max_control_datagram = 16U << 10;
@@ -184,6 +197,7 @@ FilesPage first_page(std::vector<FileReport> later);
 std::vector<std::byte> encode(const StartMessage& message);
 std::vector<std::byte> encode(const Description& message);
 std::vector<std::byte> encode(const Counters& message);
+std::vector<std::byte> encode(const Latency& message);
 std::vector<std::byte> encode(const FailedMessage& message);
 std::vector<std::byte> encode(const ByeMessage& message);
 std::vector<std::byte> encode(const TerminateMessage& message);
@@ -202,6 +216,8 @@ template<>
 Result<Description> decode(std::span<const std::byte> payload);
 template<>
 Result<Counters> decode(std::span<const std::byte> payload);
+template<>
+Result<Latency> decode(std::span<const std::byte> payload);
 template<>
 Result<FailedMessage> decode(std::span<const std::byte> payload);
 template<>

@@ -35,8 +35,9 @@ ControlLink::ControlLink(Loop& loop, std::string path, Handlers handlers) :
     path_(std::move(path)), handlers_(std::move(handlers)), loop_(loop), retry_(loop, [this] { try_connect(); }),
     delay_(first_delay) {}
 
-void ControlLink::adopt(UniqueFd connected) {
+void ControlLink::adopt(UniqueFd connected, std::uint64_t known) {
     attach(std::move(connected));
+    wants_latency_ = (known & control_knows::latency) != 0;
 }
 void ControlLink::connect() {
     try_connect();
@@ -53,7 +54,7 @@ void ControlLink::try_connect() {
     UniqueFd socket = connect_now(path_);
     if (!socket) return broken();
     attach(std::move(socket));
-    cookie_ = next_cookie_++;
+    cookie_ = next_cookie_++ | (handlers_.latency ? control_knows::latency : 0);
     if (!send(ControlOp::describe, encode(handlers_.describe()), cookie_)) broken();
 }
 
@@ -61,6 +62,7 @@ void ControlLink::broken() {
     input_ = {};
     socket_.reset();
     cookie_ = 0;
+    wants_latency_ = false;
     retry_.set(delay_);
     delay_ = std::min<std::chrono::milliseconds>(delay_ * 2, longest_delay);
 }
@@ -87,6 +89,10 @@ Status ControlLink::serve(const Frame& frame) {
         if (reply || !frame.payload.empty()) break;
         return answer(frame, encode(handlers_.counters()));
     }
+    case ControlOp::latency:
+        if (reply || !frame.payload.empty()) break;
+        wants_latency_ = true;
+        return answer(frame, encode(handlers_.latency ? handlers_.latency() : Latency{}));
     case ControlOp::files: {
         const Result<FilesRequest> request = decode<FilesRequest>(frame.payload);
         if (reply || !request) break;
@@ -148,8 +154,9 @@ void ControlLink::send_counters() {
     if (socket_ && !send(ControlOp::counters, encode(handlers_.counters()))) broken();
 }
 
-void ControlLink::send_bye(const ByeMessage& bye) {
+void ControlLink::send_bye(const ByeMessage& bye, const std::optional<Latency>& latency) {
     // Nobody is told when nobody is there: fastrpcd sees the connection close.
+    if (socket_ && wants_latency_ && latency) static_cast<void>(send(ControlOp::latency, encode(*latency)));
     if (socket_) static_cast<void>(send(ControlOp::bye, encode(bye)));
     retry_.cancel();
     input_ = {};

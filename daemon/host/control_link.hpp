@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,13 +35,16 @@ public:
         std::function<void()> accepted = {}; ///< fastrpcd knows this host again
         /// The client is asked to leave; without it the wish is not heard.
         std::function<void(const LeaveMessage&)> leave = {};
+        /// How long the client's calls took; without it the host does not say that it could tell.
+        std::function<Latency()> latency = {};
     };
 
     /// `path` is the control socket to connect to after a break.
     ControlLink(Loop& loop, std::string path, Handlers handlers);
 
-    /// Goes on with a connection that fastrpcd made and that needs no description any more.
-    void adopt(UniqueFd connected);
+    /// Goes on with a connection that fastrpcd made and that needs no description any more. `known`: the cookie of its
+    /// start message.
+    void adopt(UniqueFd connected, std::uint64_t known);
     /// Connects and describes, now and after every break, for ever.
     void connect();
 
@@ -48,8 +52,9 @@ public:
     void send_state();
     /// Pushes the counters, if there is a connection.
     void send_counters();
-    /// The last word. Afterwards the link is closed for good.
-    void send_bye(const ByeMessage& bye);
+    /// The last words: how long the client's calls took, for who understands it, and `bye`. Afterwards the link is
+    /// closed for good.
+    void send_bye(const ByeMessage& bye, const std::optional<Latency>& latency = {});
 
 private:
     void attach(UniqueFd socket);
@@ -69,6 +74,7 @@ private:
     std::chrono::milliseconds delay_;
     std::uint64_t cookie_ = 0; ///< of our latest description; 0 = none is waiting for its reply
     std::uint64_t next_cookie_ = 1;
+    bool wants_latency_ = false; ///< the fastrpcd of this connection
     UniqueFd socket_;
     Loop::Source input_;
     std::array<std::byte, max_control_datagram> storage_;

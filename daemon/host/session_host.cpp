@@ -278,13 +278,15 @@ void abandon(std::unique_ptr<Session> session) {
     abandoned.push_back(std::move(session));
 }
 
-Status send(int control, ControlOp op, std::span<const std::byte> payload) {
+Status send(int control, ControlOp op, std::span<const std::byte> payload, std::uint64_t cookie = 0) {
     FrameHeader header;
+    header.cookie = cookie;
     header.opcode = static_cast<std::uint16_t>(op);
     return send_frame(control, header, payload);
 }
 
-void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnvironment& environment) {
+void serve(Session& session, UniqueFd connection, std::uint64_t known, UniqueFd socket,
+           const HostEnvironment& environment) {
     const auto finish = [&session](SessionEnd end) {
         if (!session.end) session.end = std::move(end);
         session.loop.stop();
@@ -314,8 +316,9 @@ void serve(Session& session, UniqueFd connection, UniqueFd socket, const HostEnv
             [&session](std::uint64_t since) { return session.reverse.files.since(since, beyond_one_page); },
             {},
             {},
-            [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); }});
-    session.link->adopt(std::move(connection));
+            [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); },
+            [&session] { return session.service->latency(); }});
+    session.link->adopt(std::move(connection), known);
     if (session.nodes) {
         session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });
         session.watch.emplace(session.loop, std::move(session.nodes), [&session](const discovery::NodeEvent& event) {
@@ -361,8 +364,8 @@ HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
         return HostExit::ended;
     }
     // When fastrpcd is gone by now, so is the client's end of the session socket, which it still held: that ends us.
-    static_cast<void>(send(control.get(), ControlOp::ready, encode(session->describe())));
-    serve(*session, std::move(control), std::move(socket), environment);
+    static_cast<void>(send(control.get(), ControlOp::ready, encode(session->describe()), control_knows::latency));
+    serve(*session, std::move(control), (*frame)->header.cookie, std::move(socket), environment);
 
     const SessionEnd end = *session->end;
     if (end.kind == ErrorKind::protocol)
@@ -371,8 +374,9 @@ HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
     session->service->close(end);
     const bool clean = wind_down(*session, limit);
     const ByeMessage bye{end.reason, session->counters(), clean ? 0 : session->lost_contexts()};
+    const Latency latency = session->service->latency();
     if (clean) close_pd(*session); // first, so that "bye" means that the DSP's slot is free
-    session->link->send_bye(bye);
+    session->link->send_bye(bye, latency);
     if (!clean) abandon(std::move(session));
     return HostExit::ended;
 }

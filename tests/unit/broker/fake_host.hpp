@@ -97,7 +97,8 @@ struct FakeHost {
                 .node = "/dev/fastrpc-cdsp",
                 .grant = start.grant};
     }
-    bool ready() { return say(ControlOp::ready, about()); }
+    /// `knows`: of control_knows.
+    bool ready(std::uint64_t knows = 0) { return say(ControlOp::ready, about(), knows); }
     bool bye(const std::string& reason, const Counters& counters = {}) {
         return say(ControlOp::bye, ByeMessage{reason, counters});
     }
@@ -106,6 +107,12 @@ struct FakeHost {
         const auto frame = receive();
         return frame && frame->header.opcode == static_cast<std::uint16_t>(ControlOp::query) &&
                send(ControlOp::query, encode(counters), frame->header.cookie, true);
+    }
+    /// Waits for a question of latency and answers it.
+    bool answer_latency(const Latency& latency) {
+        const auto frame = receive();
+        return frame && frame->header.opcode == static_cast<std::uint16_t>(ControlOp::latency) &&
+               send(ControlOp::latency, encode(latency), frame->header.cookie, true);
     }
     /// Waits for a question of files and answers it; gives what it was asked to be later than.
     std::optional<std::uint64_t> answer_files(const FilesPage& page) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -42,11 +43,13 @@ public:
     [[nodiscard]] std::vector<std::byte> payload() const {
         InvokeRequest request = request_;
         request.inline_bytes = static_cast<std::uint32_t>(inputs_.size());
-        const std::size_t table = descriptors_.size() * sizeof(ArgumentDescriptor);
-        std::vector<std::byte> bytes(sizeof request + table + inputs_.size());
-        std::memcpy(bytes.data(), &request, sizeof request);
-        if (table > 0) std::memcpy(bytes.data() + sizeof request, descriptors_.data(), table);
-        if (!inputs_.empty()) std::memcpy(bytes.data() + sizeof request + table, inputs_.data(), inputs_.size());
+        std::vector<std::byte> bytes;
+        const auto append = [&](std::span<const std::byte> more) {
+            bytes.insert(bytes.end(), more.begin(), more.end());
+        };
+        append(std::as_bytes(std::span(&request, 1)));
+        append(std::as_bytes(std::span(descriptors_)));
+        append(inputs_);
         return bytes;
     }
 

@@ -147,7 +147,7 @@ void SessionHarness::start(std::vector<int> directories) {
     session.emplace(std::move(our_session));
     std::vector<int> fds{host_session.get()};
     fds.insert(fds.end(), directories.begin(), directories.end());
-    control->send(static_cast<std::uint16_t>(ControlOp::start), encode(message), fds);
+    control->send(static_cast<std::uint16_t>(ControlOp::start), encode(message), fds, {.cookie = known});
     host_ = std::thread(
         [this, fd = std::move(host_control)]() mutable { exit_ = run_session(std::move(fd), environment); });
 }

@@ -112,6 +112,7 @@ protected:
     test::Scratch scratch;
     HostEnvironment environment;
     StartMessage message;
+    std::uint64_t known = 0; ///< that the test's fastrpcd says it understands
     int sandboxes = 0;
     int watchers = 0;                    ///< that were made
     std::vector<std::string> privileges; ///< what became of them, in order
