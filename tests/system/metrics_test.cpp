@@ -41,6 +41,7 @@ TEST(Metrics, the_socket_is_for_root_and_its_group) {
 }
 
 TEST(Metrics, a_scrape_shows_the_sessions_of_all_users_and_is_no_line_in_the_journal) {
+    ASSERT_TRUE(eventually([] { return pd_state("cdsp", "root") == "running"; }));
     auto load = stack::LineProgram::start({.command = as(member, caller({"--calls", "0", "--label", "scraped"}))});
     ASSERT_TRUE(load) << load.error().text;
     ASSERT_EQ(load->line(), "calling");
