@@ -45,7 +45,7 @@ void Manager::on_answer(const Held& request, const Status& may) {
             fmt::format("{} PD on {} denied: rule \"{}\" ({}:{}) asks polkit about {}, and {}",
                         to_string(request->wish.kind), to_string(request->wish.domain), decision.rule, decision.file,
                         decision.line, action::open_session, may.error().text);
-        parts_.registry.count_refusal();
+        parts_.registry.count_refusal(request->wish.domain, request->wish.kind);
         parts_.audit.session_denied({request->caller, request->wish.domain, request->wish.kind}, decision,
                                     policy_revision(), may.error().text);
         reply_error(request->call.get(), error_word(may.error().kind), text);

@@ -10,9 +10,10 @@ Broker::Broker(sd_event* loop, sd_bus* bus, std::unique_ptr<PolicyKeeper> policy
                const BrokerOptions& options) :
     bus_(bus),
     policy_(std::move(policy)), hashes_(std::move(hashes)), audit_(loop),
-    identities_(bus, [this](const std::string& name) { manager_.forget(name); }), authority_(loop, bus, audit_),
-    log_(identities_), objects_(bus, identities_, authority_, audit_), registry_(quotas_, objects_),
-    hosts_(loop, options.session_socket, options.ready_hosts),
+    identities_(
+        bus, [this](const std::string& name) { manager_.forget(name); }, options.observers),
+    authority_(loop, bus, audit_), log_(identities_), objects_(bus, identities_, authority_, audit_),
+    registry_(quotas_, objects_), hosts_(loop, options.session_socket, options.ready_hosts),
     manager_({loop, bus, *policy_, identities_, authority_, quotas_, registry_, hosts_, audit_, *hashes_}) {
     policy_->watch([this] { manager_.apply_policy(); });
 }

@@ -26,6 +26,7 @@ struct BrokerOptions {
     std::string session_socket;
     std::size_t ready_hosts = 1;       ///< kept waiting for sessions
     std::set<std::uint32_t> host_uids; ///< users that hosts run as
+    std::set<std::uint32_t> observers; ///< users that may see what root sees
     discovery::Roots roots;            ///< where devices, sysfs and the device tree are looked up
 };
 

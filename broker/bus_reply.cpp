@@ -103,6 +103,11 @@ int append(sd_bus_message* message, const std::vector<std::string>& values) {
     return step < 0 ? step : ::sd_bus_message_close_container(message);
 }
 
+int append(sd_bus_message* message, const std::vector<std::uint64_t>& values) {
+    return ::sd_bus_message_append_array(message, SD_BUS_TYPE_UINT64, values.data(),
+                                         values.size() * sizeof(std::uint64_t));
+}
+
 Dictionary::Dictionary(sd_bus_message* message) :
     message_(message), step_(::sd_bus_message_open_container(message, SD_BUS_TYPE_ARRAY, "{sv}")) {}
 

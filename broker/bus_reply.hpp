@@ -26,6 +26,7 @@ int append(sd_bus_message* message, std::uint32_t value);
 int append(sd_bus_message* message, std::uint64_t value);
 int append(sd_bus_message* message, std::string_view value);
 int append(sd_bus_message* message, const std::vector<std::string>& values);
+int append(sd_bus_message* message, const std::vector<std::uint64_t>& values);
 
 /// Signature of what append() writes for T.
 template<class T>
@@ -38,6 +39,8 @@ constexpr const char* signature_of() noexcept {
         return "t";
     else if constexpr (std::is_same_v<T, std::vector<std::string>>)
         return "as";
+    else if constexpr (std::is_same_v<T, std::vector<std::uint64_t>>)
+        return "at";
     else
         return "s";
 }

@@ -51,7 +51,9 @@ Status HostLink::start(const StartMessage& message, std::span<const int> fds) {
 Status HostLink::accept() {
     FrameHeader header = described_;
     header.flags = frame_reply;
-    return send_frame(socket_.get(), header);
+    const Status sent = send_frame(socket_.get(), header);
+    if (sent) ask_latency();
+    return sent;
 }
 
 Status HostLink::reject(const Error& error) {
@@ -87,11 +89,23 @@ void HostLink::ask(ControlOp op, std::span<const std::byte> payload, Answer answ
 void HostLink::query(CountersWaiter waiter) {
     waiters_.push_back(std::move(waiter));
     if (waiters_.size() > 1) return; // the question is on its way
+    ask_latency();                   // a host answers in the order of the questions
     ask(ControlOp::query, {}, [this](const Result<std::span<const std::byte>>& payload) -> Status {
         const auto counters = payload ? decode<Counters>(*payload, version_) : std::unexpected(payload.error());
         if (counters) count(*counters);
         answer_waiters(counters);
         if (payload && !counters) return std::unexpected(counters.error());
+        return {};
+    });
+}
+
+void HostLink::ask_latency() {
+    if (version_ < control_latency) return;
+    ask(ControlOp::latency, {}, [this](const Result<std::span<const std::byte>>& payload) -> Status {
+        if (!payload) return {}; // what it told last still holds
+        const auto latency = decode<Latency>(*payload, version_);
+        if (!latency) return std::unexpected(latency.error());
+        latency_ = *latency;
         return {};
     });
 }
@@ -189,6 +203,7 @@ Result<HostMessage> HostLink::decoded(const Frame& frame) const {
 Result<HostMessage> HostLink::parse(const Frame& frame) {
     switch (static_cast<ControlOp>(frame.header.opcode)) {
     case ControlOp::ready:
+        ask_latency();
         return decoded<HostReady, Description>(frame);
     case ControlOp::failed:
         return decoded<FailedMessage>(frame);
@@ -206,6 +221,12 @@ Result<HostMessage> HostLink::parse(const Frame& frame) {
         const auto counters = decode<Counters>(frame.payload, version_);
         if (!counters) return std::unexpected(counters.error());
         count(*counters);
+        return HostCounted{};
+    }
+    case ControlOp::latency: {
+        const auto latency = decode<Latency>(frame.payload, version_);
+        if (!latency) return std::unexpected(latency.error());
+        latency_ = *latency;
         return HostCounted{};
     }
     case ControlOp::start:

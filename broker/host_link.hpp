@@ -62,6 +62,7 @@ public:
     /// share its answer, so askers cannot flood a host. `waiter` may be called before this returns.
     void query(CountersWaiter waiter);
     static constexpr std::chrono::milliseconds query_timeout{1000};
+    // With the counters comes the latency, where the host can tell it: whoever has the answer has both.
 
     /// Asks for reports of files later than `since`; timeout and `waiter` as above. ErrorKind::busy when
     /// `max_questions` are open: a host has so much room for questions.
@@ -74,6 +75,8 @@ public:
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
     /// As counters(); nullptr while the host has told none.
     [[nodiscard]] const Counters* known_counters() const noexcept { return counted_ ? &counters_ : nullptr; }
+    /// The last that is known of the client's calls.
+    [[nodiscard]] const Latency& latency() const noexcept { return latency_; }
     /// The host's end is closed, although the news may still wait in the loop.
     [[nodiscard]] bool hung_up() const;
     [[nodiscard]] int fd() const noexcept { return socket_.get(); }
@@ -94,6 +97,8 @@ private:
     Result<HostMessage> decoded(const Frame& frame) const;
     Status on_answer(const Frame& frame);
     void count(const Counters& counters) noexcept;
+    /// Asks, so that the answer is here later; a host that was asked tells it with its bye, too.
+    void ask_latency();
     void answer_waiters(const Result<Counters>& result);
 
     /// Hears the payload of the answer, or why there is none. What it returns as an error ends the connection.
@@ -112,6 +117,7 @@ private:
     Source readable_;
     Counters counters_;
     bool counted_ = false;
+    Latency latency_;
     std::uint16_t version_ = control_versions.newest;
     FrameHeader described_;   ///< of the describe that waits for its answer
     std::uint64_t asked_ = 0; ///< cookie of the last question

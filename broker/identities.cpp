@@ -78,8 +78,10 @@ struct Identities::Entry {
     Slot question;
 };
 
-Identities::Identities(sd_bus* bus, std::function<void(const std::string&)> vanished) :
-    bus_(bus), vanished_(std::move(vanished)) {}
+Identities::Identities(sd_bus* bus, std::function<void(const std::string&)> vanished,
+                       std::set<std::uint32_t> observers) :
+    bus_(bus),
+    vanished_(std::move(vanished)), observers_(std::move(observers)) {}
 Identities::~Identities() = default;
 
 Status Identities::start() {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,7 +21,9 @@ namespace fastrpc::broker {
 class Identities {
 public:
     /// `vanished` is called when a name that was looked up leaves the bus.
-    Identities(sd_bus* bus, std::function<void(const std::string& name)> vanished);
+    /// `observers`: uids that may see what root sees.
+    Identities(sd_bus* bus, std::function<void(const std::string& name)> vanished,
+               std::set<std::uint32_t> observers = {});
     ~Identities();
     Identities(const Identities&) = delete;
     Identities& operator=(const Identities&) = delete;
@@ -30,6 +33,9 @@ public:
 
     /// The answer, once it is here; valid until the name vanishes.
     [[nodiscard]] const Subject* find(std::string_view name) const;
+
+    /// Sessions and waits of all users, and not only its own.
+    [[nodiscard]] bool sees_all(std::uint32_t uid) const { return uid == 0 || observers_.contains(uid); }
 
     using Waiter = std::function<void(const Status& known)>;
     /// Asks the bus without blocking; find() answers when `waiter` is called with success. Fails at once when too many
@@ -44,6 +50,7 @@ private:
 
     sd_bus* bus_;
     std::function<void(const std::string&)> vanished_;
+    std::set<std::uint32_t> observers_;
     Slot vanishing_;
     std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;
 };

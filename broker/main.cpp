@@ -1,7 +1,7 @@
 // fastrpcd: decides who gets which DSP, and never opens a device.
 //
 //   fastrpcd [--policy-dir DIR]... [--session-socket PATH] [--control-socket PATH] [--host-user USER]...
-//            [--ready-hosts N] [--device-root DIR]
+//            [--observer USER]... [--ready-hosts N] [--device-root DIR]
 //
 // Everything that may wait (bus name, policy, user names) is done before the event loop starts; on it nothing blocks.
 // SIGHUP reads the policy anew. Exit code 0 after SIGTERM or SIGINT, 1 with one line that says why.
@@ -34,6 +34,7 @@ struct Options {
     std::string session_socket = "/run/fastrpcd/session.sock";
     std::string control_socket = "/run/fastrpcd/control.sock";
     std::vector<std::string> host_users;
+    std::vector<std::string> observers;
     std::size_t ready_hosts = 1;
     std::string device_root;
 };
@@ -46,15 +47,15 @@ struct BusClose {
 };
 using Bus = std::unique_ptr<sd_bus, BusClose>;
 
-Result<std::set<std::uint32_t>> host_uids(const std::vector<std::string>& users) {
-    std::set<std::uint32_t> uids{0, ::geteuid()};
+Result<std::set<std::uint32_t>> uids_of(const std::vector<std::string>& users, std::string_view option) {
+    std::set<std::uint32_t> uids;
     for (const std::string& user : users) {
         if (!user.empty() && user.size() < 10 && user.find_first_not_of("0123456789") == std::string::npos) {
             uids.insert(static_cast<std::uint32_t>(std::stoul(user)));
         } else if (const passwd* entry = ::getpwnam(user.c_str())) {
             uids.insert(entry->pw_uid);
         } else {
-            return fail(ErrorKind::not_found, fmt::format("--host-user {}: this machine has no such user", user));
+            return fail(ErrorKind::not_found, fmt::format("{} {}: this machine has no such user", option, user));
         }
     }
     return uids;
@@ -134,8 +135,11 @@ Status run(const Options& options) {
     // The name first: whoever is second must disturb nothing that the first uses.
     auto bus = connect_bus();
     if (!bus) return std::unexpected(bus.error());
-    auto uids = host_uids(options.host_users);
-    if (!uids) return std::unexpected(uids.error());
+    auto hosts = uids_of(options.host_users, "--host-user");
+    if (!hosts) return std::unexpected(hosts.error());
+    hosts->insert({0, ::geteuid()});
+    auto observers = uids_of(options.observers, "--observer");
+    if (!observers) return std::unexpected(observers.error());
     auto policy = load_policy(options.policy_directories);
     if (!policy) return std::unexpected(policy.error());
     for (const std::string& warning : policy->warnings) log::warning("policy: " + warning);
@@ -146,7 +150,8 @@ Status run(const Options& options) {
                                 {options.policy_directories,
                                  options.session_socket,
                                  options.ready_hosts,
-                                 std::move(*uids),
+                                 std::move(*hosts),
+                                 std::move(*observers),
                                  {options.device_root}});
     if (!broker) return std::unexpected(broker.error());
     const auto on_hangup = [](sd_event_source*, const signalfd_siginfo*, void* it) noexcept {
@@ -182,6 +187,8 @@ int main(int argc, char** argv) {
     app.add_option("--control-socket", options.control_socket, "socket where hosts report, unless systemd passes one")
         ->capture_default_str();
     app.add_option("--host-user", options.host_users, "name or number of a user that hosts run as, beside root");
+    app.add_option("--observer", options.observers,
+                   "name or number of a user that may see the sessions of all users, and end none of them");
     app.add_option("--ready-hosts", options.ready_hosts,
                    "hosts that are kept waiting while sessions are opened; 0 saves their memory, and opens take longer")
         ->check(CLI::Range(0, 16))

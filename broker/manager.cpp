@@ -68,6 +68,8 @@ const sd_bus_vtable Manager::table[] = {
                             handle<&Manager::list_rules>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("GetStats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", stats),
                             handle<&Manager::get_stats>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ListStats", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ssa{sv})", stats),
+                            handle<&Manager::list_stats>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("Version", "u", (get<Manager, [](const Manager&) { return std::uint32_t{1}; }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("DaemonVersion", "s", (get<Manager, [](const Manager&) { return std::string_view(FASTRPCD_VERSION); }>), 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("PolicyRevision", "t", (get<Manager, &Manager::policy_revision>), 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
@@ -85,7 +87,7 @@ Status Manager::publish() {
 }
 
 void Manager::note_failure(const Request& request, const Error& error) {
-    parts_.registry.count_refusal();
+    parts_.registry.count_refusal(request.wish.domain, request.wish.kind);
     parts_.audit.session_failed({request.caller, request.wish.domain, request.wish.kind}, request.decision, error.text);
 }
 
@@ -100,7 +102,7 @@ NodeKind Manager::node_of(Domain domain) const {
 
 int Manager::deny(const Request& request) {
     const auto& [call, caller, wish, decision, denied] = request;
-    parts_.registry.count_refusal();
+    parts_.registry.count_refusal(wish.domain, wish.kind);
     parts_.audit.session_denied({caller, wish.domain, wish.kind}, decision, policy_revision(), decision.reason);
     return reply_error(
         call.get(), "AccessDenied",
@@ -273,37 +275,6 @@ void Manager::reload(sd_bus_message* call) {
             return head < 0 ? head : append(reply, *warnings);
         });
     });
-}
-
-int Manager::get_stats(sd_bus_message* call, const Subject&) {
-    parts_.registry.collect_totals([held = MessageRef(call), &quotas = parts_.quotas, &hosts = parts_.hosts,
-                                    &authority = parts_.authority](const Totals& totals) {
-        const Counters& sum = totals.counters;
-        reply_with(held.get(), [&](sd_bus_message* reply) {
-            return Dictionary(reply)
-                .add("hosts-ready", hosts.waiting())
-                .add("sessions-opened", totals.sessions_opened)
-                .add("sessions-refused", totals.sessions_refused)
-                .add("calls", sum.calls)
-                .add("failed-calls", sum.failed_calls)
-                .add("bytes", sum.bytes)
-                .add("reverse-calls", sum.reverse_calls)
-                .add("files-served", sum.files_served)
-                .add("bytes-served", sum.bytes_served)
-                .add("files-missing", sum.files_missing)
-                .add("charged-sessions", quotas.sessions.total())
-                .add("charged-slots", quotas.slots.total())
-                .add("charged-lanes", quotas.lanes.total())
-                .add("charged-uid-lanes", quotas.uid_lanes.total())
-                .add("charged-bytes", quotas.uid_bytes.total())
-                .add("charged-fds", quotas.uid_fds.total())
-                .add("opening", quotas.opens.used(Quotas::all))
-                .add("queued", quotas.queued.used(Quotas::all))
-                .add("asking", authority.open())
-                .close();
-        });
-    });
-    return 1;
 }
 
 } // namespace fastrpc::broker

@@ -71,6 +71,7 @@ private:
     int explain_access(sd_bus_message* call, const Subject& caller);
     int reload_policy(sd_bus_message* call, const Subject& caller);
     int get_stats(sd_bus_message* call, const Subject& caller);
+    int list_stats(sd_bus_message* call, const Subject& caller);
     int list_rules(sd_bus_message* call, const Subject& caller);
 
     /// A request that is being decided about, or waits for its session.

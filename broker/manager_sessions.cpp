@@ -33,7 +33,8 @@ Session* session_at(Registry& registry, std::string_view path) {
 
 int Manager::list_sessions(sd_bus_message* call, const Subject& caller) {
     return reply_with(call, [&](sd_bus_message* reply) {
-        return append_sessions(reply, parts_.registry, caller.uid == 0 ? std::nullopt : std::optional(caller.uid));
+        return append_sessions(reply, parts_.registry,
+                               parts_.identities.sees_all(caller.uid) ? std::nullopt : std::optional(caller.uid));
     });
 }
 
@@ -75,7 +76,7 @@ int Manager::list_queue(sd_bus_message* call, const Subject& caller) {
     return reply_with(call, [&](sd_bus_message* reply) {
         int step = ::sd_bus_message_open_container(reply, SD_BUS_TYPE_ARRAY, "(sustu)");
         for (const Openings::Place& place : openings_.places()) {
-            if (caller.uid != 0 && caller.uid != place.uid) continue;
+            if (!parts_.identities.sees_all(caller.uid) && caller.uid != place.uid) continue;
             const std::string domain(to_string(place.domain)), name = user_name(place.uid);
             if (step >= 0)
                 step = ::sd_bus_message_append(reply, "(sustu)", domain.c_str(), place.uid, name.c_str(),

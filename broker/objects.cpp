@@ -122,6 +122,9 @@ Result<Charge> BusObjects::charge_question(sd_bus_message* call) {
 Status BusObjects::close(Session& session, sd_bus_message* call) {
     const Subject* closer = caller(call);
     if (closer == nullptr) return fail(ErrorKind::denied, "fastrpcd does not know who you are");
+    if (closer->uid != 0 && closer->uid != session.about.owner_uid)
+        return fail(ErrorKind::denied, "only its owner and root may end a session; others with TerminateSession, if "
+                                       "polkit allows it");
     if (closer->uid != session.about.owner_uid)
         audit_.admin_allowed(
             *closer, "Session.Close",
@@ -136,7 +139,7 @@ bool BusObjects::visible(const Session& session) const {
         ::sd_bus_message_is_signal(message, nullptr, nullptr) > 0)
         return true;
     const Subject* asker = caller(message);
-    return asker != nullptr && (asker->uid == 0 || asker->uid == session.about.owner_uid);
+    return asker != nullptr && (identities_.sees_all(asker->uid) || asker->uid == session.about.owner_uid);
 }
 
 std::vector<std::string> BusObjects::domain_paths() const {

@@ -5,8 +5,8 @@
 //   /org/fastrpc1/session/<key>             org.fastrpc1.Session
 //
 // The registry is the only state: objects are looked up when somebody asks. A session does not exist for callers other
-// than its owner and root. Signals are broadcasts, so the one property with words of a client's own, Label, is never in
-// them.
+// than its owner, root and observers, who may look. Signals are broadcasts, so the one property with words of a
+// client's own, Label, is never in them.
 #pragma once
 
 #include "broker/audit.hpp"

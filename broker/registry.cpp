@@ -21,6 +21,13 @@ void add(Counters& sum, const Counters& more) {
     sum.files_missing += more.files_missing;
 }
 
+void add(Totals& sum, const Session& session) {
+    add(sum.counters, session.link->counters());
+    SessionTotals& kind = sum.sessions[{session.about.domain, session.about.kind}];
+    add(kind.counters, session.link->counters());
+    kind.latency += session.link->latency();
+}
+
 std::string end_reason(const HostMessage& message) {
     if (const auto* bye = std::get_if<ByeMessage>(&message)) return bye->reason;
     const Error& error = std::get<HostGone>(message).error;
@@ -85,6 +92,7 @@ std::uint64_t Registry::new_session_id() const {
 Session& Registry::add_session(std::unique_ptr<HostLink> link, Description about, SessionCharges charges,
                                std::string owner_bus) {
     ++totals_.sessions_opened;
+    ++totals_.sessions[{about.domain, about.kind}].opened;
     return insert_session(std::move(link), std::move(about), std::move(charges), std::move(owner_bus));
 }
 
@@ -183,7 +191,7 @@ void Registry::remove_session(std::uint64_t id) {
     const Domain domain = sessions_.at(id).about.domain;
     {
         const auto node = sessions_.extract(id); // its open questions are answered when it dies, below
-        add(totals_.counters, node.mapped().link->counters());
+        add(totals_, node.mapped());
         refresh(domain);
     }
     tell_room(domain);
@@ -285,13 +293,20 @@ std::vector<HostLink*> Registry::links() const {
     return all;
 }
 
+void Registry::count_refusal(Domain domain, PdKind kind) {
+    ++totals_.sessions_refused;
+    ++totals_.sessions[{domain, kind}].refused;
+}
+
 void Registry::collect_totals(std::function<void(const Totals&)> done) {
     struct Collection {
         Registry* registry;
         std::function<void(const Totals&)> done;
         ~Collection() { // the last question has been answered
             Totals sum = registry->totals_;
-            for (const HostLink* link : registry->links()) add(sum.counters, link->counters());
+            for (const auto& [id, session] : registry->sessions_) add(sum, session);
+            for (const auto& [key, pd] : registry->pds_)
+                if (pd.link) add(sum.counters, pd.link->counters());
             done(sum);
         }
     };

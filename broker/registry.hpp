@@ -69,11 +69,20 @@ public:
     virtual void session_removed(const Session& session) = 0;
 };
 
+/// Of all sessions of one kind on one DSP.
+struct SessionTotals {
+    std::uint64_t opened = 0;
+    std::uint64_t refused = 0;
+    Counters counters; ///< only its sums mean something
+    Latency latency;
+};
+
 /// Sums over all hosts since this fastrpcd started; counters of a host that came back count from the host's start.
 struct Totals {
     std::uint64_t sessions_opened = 0;
     std::uint64_t sessions_refused = 0;
     Counters counters; ///< only its sums mean something
+    std::map<std::pair<Domain, PdKind>, SessionTotals> sessions;
 };
 
 class Registry {
@@ -112,7 +121,7 @@ public:
     [[nodiscard]] Slots slots(Domain domain) const;
     [[nodiscard]] Slots::Use slots_used(Domain domain) const;
     /// A request for a session that was turned down, for the totals.
-    void count_refusal() noexcept { ++totals_.sessions_refused; }
+    void count_refusal(Domain domain, PdKind kind);
     /// Calls back once, after every host answered or a second passed; a silent host counts as it did last.
     void collect_totals(std::function<void(const Totals&)> done);
 

@@ -1,5 +1,5 @@
-// org.fastrpc1.Session. Objects are only found by their owner and root (BusObjects::session_at), so a method that is
-// reached at all is allowed.
+// org.fastrpc1.Session. Objects are only found by those who may see them (BusObjects::session_at), so a method that is
+// reached at all may tell; what changes something asks who calls.
 #include "broker/limit_list.hpp"
 #include "broker/object_tables.hpp"
 

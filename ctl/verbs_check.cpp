@@ -1,11 +1,13 @@
 // doctor and metrics: what is wrong, and what is counted.
 #include "ctl/doctor.hpp"
 #include "ctl/metrics.hpp"
+#include "ctl/metrics_http.hpp"
 #include "ctl/queries.hpp"
 #include "ctl/tool.hpp"
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <unistd.h>
 
 namespace fastrpc::ctl {
 namespace {
@@ -14,6 +16,7 @@ struct Asked {
     std::string root;
     std::string host_user = "fastrpc-host";
     std::string format = "openmetrics";
+    bool http = false;
 };
 
 int doctor(const Tool& tool, const Asked& asked) {
@@ -31,6 +34,10 @@ int doctor(const Tool& tool, const Asked& asked) {
 }
 
 int metrics(const Tool& tool, const Asked& asked) {
+    if (asked.http) {
+        serve_metrics_once(tool, STDIN_FILENO, STDOUT_FILENO);
+        return done; // whatever came: a scraper's mistakes are no failure of the unit
+    }
     const MetricsForm form = asked.format == "prometheus" ? MetricsForm::prometheus : MetricsForm::openmetrics;
     return tool.query(query_metrics, [form](const json& all, const Style&) { return metrics_text(all, form); });
 }
@@ -51,9 +58,12 @@ void add_check_verbs(Tool& tool, CLI::App& app) {
                     "something has failed.");
     auto* counted = add(tool, app, "metrics", "counters and gauges as OpenMetrics text",
                         [&tool, asked] { return metrics(tool, *asked); });
-    counted->add_option("--format", asked->format, "openmetrics, or prometheus for its collector of text files")
-        ->check(CLI::IsMember({"openmetrics", "prometheus"}))
-        ->capture_default_str();
+    auto* format =
+        counted->add_option("--format", asked->format, "openmetrics, or prometheus for its collector of text files")
+            ->check(CLI::IsMember({"openmetrics", "prometheus"}))
+            ->capture_default_str();
+    counted->add_flag("--http", asked->http, "answer one HTTP request from standard input, as fastrpcd-metrics.socket")
+        ->excludes(format);
     counted->footer("For a scraper's textfile or exec collector. One's own sessions alone, as root all of them.");
 }
 

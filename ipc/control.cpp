@@ -133,6 +133,9 @@ void members(auto& walk, Is<Counters> auto& m) {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
          m.last_missing, m.lanes, m.buffers, m.mapped_bytes, m.p50_us, m.p99_us, m.in_flight, m.idle_ms);
 }
+void members(auto& walk, Is<Latency> auto& m) {
+    each(walk, m.calls, m.sum_ns);
+}
 void members(auto& walk, Is<FailedMessage> auto& m) {
     each(walk, m.kind, m.os_error, m.text);
 }
@@ -186,6 +189,9 @@ bool meaningful(const Description& m) {
            is_static(m.kind) == (m.session_id == 0);
 }
 bool meaningful(const Counters&) {
+    return true;
+}
+bool meaningful(const Latency&) {
     return true;
 }
 bool meaningful(const FailedMessage& m) {
@@ -298,6 +304,7 @@ Result<T> decode(std::span<const std::byte> payload, std::uint16_t version) {
 FASTRPC_BOTH_WAYS(StartMessage);
 FASTRPC_BOTH_WAYS(Description);
 FASTRPC_BOTH_WAYS(Counters);
+FASTRPC_BOTH_WAYS(Latency);
 FASTRPC_BOTH_WAYS(FailedMessage);
 FASTRPC_BOTH_WAYS(ByeMessage);
 FASTRPC_BOTH_WAYS(TerminateMessage);

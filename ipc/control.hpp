@@ -23,6 +23,9 @@
 //   42 counters  host > fastrpcd  Counters         -                                      -
 //   43 leave     fastrpcd > host  LeaveMessage     -                                      - (a session's; its client
 //                                                                                         is told)
+//   44 latency   fastrpcd > host  none             -                                      reply: Latency
+//   44 latency   host > fastrpcd  Latency          -                                      - (before 38, by a host
+//                                                                                         that was asked before)
 //
 // 42 comes from static hosts when what people watch of it (files and bytes served, files missing) has changed, at most
 // once a second.
@@ -38,7 +41,7 @@
 //
 //   version  adds
 //   1        -
-//   2        `program` of a Description
+//   2        `program` of a Description; 44
 //
 // To change the protocol, members() of control.cpp adds to messages behind `walk.version >= N`, with a default that is
 // right for peers which do not say it, and both ends ask the link for its version before they send a message that N
@@ -52,6 +55,7 @@
 #include "ipc/file_report.hpp"
 #include "ipc/grant.hpp"
 #include "ipc/lane.hpp"
+#include "ipc/latency.hpp"
 
 #include <array>
 #include <cstddef>
@@ -75,9 +79,12 @@ enum class ControlOp : std::uint16_t {
     files = 41,
     counters = 42,
     leave = 43,
+    latency = 44,
 };
 
 inline constexpr std::uint16_t control_newest = 2;
+/// The first version with ControlOp::latency.
+inline constexpr std::uint16_t control_latency = 2;
 
 struct ControlVersions {
     std::uint16_t oldest = control_newest, newest = control_newest;

@@ -8,7 +8,7 @@
 //   12  u32  payload  bytes after the header; must equal what arrived
 //   16  u32  fds      fds that travel with the frame; must equal what arrived
 //   20  u32  status   replies: 0 or an ErrorKind, then the payload is its text; requests: 0
-//   24  u64  cookie   chosen by the requester, repeated in the reply; 0 in events
+//   24  u64  cookie   chosen by the requester, repeated in the reply; 0 in events (not all: control.hpp)
 //
 // A truncated datagram, a surplus byte or fd, an unknown magic, version or flag is a protocol error, and the reader
 // drops the connection (design: length first, then meaning). All numbers are little-endian, so that 32-bit clients

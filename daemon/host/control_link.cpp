@@ -65,6 +65,7 @@ void ControlLink::broken() {
     input_ = {};
     socket_.reset();
     cookie_ = 0;
+    wants_latency_ = false;
     retry_.set(delay_);
     delay_ = delay_ > longest_delay ? first_delay : std::min<std::chrono::milliseconds>(delay_ * 2, longest_delay);
 }
@@ -95,6 +96,10 @@ Status ControlLink::serve(const Frame& frame) {
         if (reply || !frame.payload.empty()) break;
         return answer(frame, encode(handlers_.counters(), version_));
     }
+    case ControlOp::latency:
+        if (reply || !frame.payload.empty()) break;
+        wants_latency_ = true;
+        return answer(frame, encode(handlers_.latency ? handlers_.latency() : Latency{}, version_));
     case ControlOp::files: {
         const Result<FilesRequest> request = decode<FilesRequest>(frame.payload, version_);
         if (reply || !request) break;
@@ -167,8 +172,9 @@ void ControlLink::send_counters() {
     if (socket_ && !send(ControlOp::counters, encode(handlers_.counters(), version_))) broken();
 }
 
-void ControlLink::send_bye(const ByeMessage& bye) {
+void ControlLink::send_bye(const ByeMessage& bye, const std::optional<Latency>& latency) {
     // Nobody is told when nobody is there: fastrpcd sees the connection close.
+    if (socket_ && wants_latency_ && latency) static_cast<void>(send(ControlOp::latency, encode(*latency, version_)));
     if (socket_) static_cast<void>(send(ControlOp::bye, encode(bye, version_)));
     retry_.cancel();
     input_ = {};

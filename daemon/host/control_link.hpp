@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ public:
         std::function<void()> accepted = {}; ///< fastrpcd knows this host again
         /// The client is asked to leave; without it the wish is not heard.
         std::function<void(const LeaveMessage&)> leave = {};
+        /// How long the client's calls took; without it the host does not say that it could tell.
+        std::function<Latency()> latency = {};
     };
 
     /// `path` is the control socket to connect to after a break.
@@ -48,8 +51,9 @@ public:
     void send_state();
     /// Pushes the counters, if there is a connection.
     void send_counters();
-    /// The last word. Afterwards the link is closed for good.
-    void send_bye(const ByeMessage& bye);
+    /// The last words: how long the client's calls took, for who understands it, and `bye`. Afterwards the link is
+    /// closed for good.
+    void send_bye(const ByeMessage& bye, const std::optional<Latency>& latency = {});
 
 private:
     void attach(UniqueFd socket);
@@ -73,6 +77,7 @@ private:
     std::uint64_t next_cookie_ = 1;
     std::uint16_t version_ = control_versions.newest; ///< of the connection
     std::uint16_t offer_ = control_versions.newest;   ///< of the next one
+    bool wants_latency_ = false;                      ///< the fastrpcd of this connection, which asked for it
     UniqueFd socket_;
     Loop::Source input_;
     std::array<std::byte, max_control_datagram> storage_;

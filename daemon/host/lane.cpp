@@ -101,10 +101,7 @@ Status Lane::invoke(const Frame& frame) {
     const CallResult result = context_.device.invoke(plan_.dsp_handle(), plan_.scalars(), plan_.arguments());
     const std::uint64_t took = ended(result);
     plan_.release(); // before the answer: then the client may free what it used
-    LaneCounters::add(counters_.calls, 1);
-    if (!result.ok()) LaneCounters::add(counters_.failed, 1);
-    LaneCounters::add(counters_.bytes, plan_.bytes());
-    counters_.latency.record(took);
+    counters_.record(result.ok(), plan_.bytes(), took);
     // Outputs are delivered on failure too, as the kernel does (KERNEL 1.11.6).
     const std::span<std::byte> outputs = plan_.outputs();
     const InvokeReply reply{result.result, result.os_error, static_cast<std::uint32_t>(outputs.size()), 0};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/host/histogram.hpp"
+#include "ipc/latency.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -16,7 +17,18 @@ struct LaneCounters {
     std::atomic<std::uint64_t> failed = 0; ///< of these, with a result other than 0
     std::atomic<std::uint64_t> bytes = 0;
     Histogram latency;
+    std::array<std::atomic<std::uint64_t>, Latency::bounds + 1> by_bound{};
+    std::atomic<std::uint64_t> sum_ns = 0;
 
+    /// A call that reached the device, by the one writing thread.
+    void record(bool ok, std::uint64_t moved, std::uint64_t nanoseconds) noexcept {
+        add(calls, 1);
+        if (!ok) add(failed, 1);
+        add(bytes, moved);
+        latency.record(nanoseconds);
+        add(by_bound[Latency::place(nanoseconds)], 1);
+        add(sum_ns, nanoseconds);
+    }
     static void add(std::atomic<std::uint64_t>& counter, std::uint64_t value) noexcept {
         counter.store(counter.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
     }
@@ -28,12 +40,16 @@ struct LaneTotals {
     std::uint64_t failed = 0;
     std::uint64_t bytes = 0;
     Histogram::Counts latency{};
+    Latency by_bound;
 
     void add(const LaneCounters& lane) noexcept {
         calls += lane.calls.load(std::memory_order_relaxed);
         failed += lane.failed.load(std::memory_order_relaxed);
         bytes += lane.bytes.load(std::memory_order_relaxed);
         lane.latency.add_to(latency);
+        for (std::size_t i = 0; i < by_bound.calls.size(); ++i)
+            by_bound.calls[i] += lane.by_bound[i].load(std::memory_order_relaxed);
+        by_bound.sum_ns += lane.sum_ns.load(std::memory_order_relaxed);
     }
 };
 

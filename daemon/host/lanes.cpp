@@ -127,9 +127,18 @@ void Lanes::reap() {
     });
 }
 
-void Lanes::count(Counters& counters) const {
+LaneTotals Lanes::totals() const {
     LaneTotals totals = gone_;
     for (const auto& lane : lanes_) totals.add(lane->counters());
+    return totals;
+}
+
+Latency Lanes::latency() const {
+    return totals().by_bound;
+}
+
+void Lanes::count(Counters& counters) const {
+    const LaneTotals totals = this->totals();
     counters.calls = totals.calls;
     counters.failed_calls = totals.failed;
     counters.bytes = totals.bytes;

@@ -37,6 +37,7 @@ public:
 
     /// Fills the fields of `counters` that lanes know.
     void count(Counters& counters) const;
+    [[nodiscard]] Latency latency() const;
 
     /// Calls inside the DSP now.
     [[nodiscard]] std::uint32_t in_flight() const;
@@ -58,6 +59,8 @@ private:
     };
 
     void watch_client(Lane& lane);
+    /// Over all lanes, also those that are gone.
+    [[nodiscard]] LaneTotals totals() const;
     /// Since the last call ended, or the session began.
     [[nodiscard]] std::uint64_t idle_ms() const;
     void reap();

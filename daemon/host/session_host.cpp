@@ -320,7 +320,8 @@ void serve(Session& session, UniqueFd connection, std::uint16_t version, UniqueF
             [&session](std::uint64_t since) { return session.reverse.files.since(since, beyond_one_page); },
             {},
             {},
-            [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); }});
+             [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); },
+             [&session] { return session.service->latency(); }});
     session.link->adopt(std::move(connection), version);
     if (session.nodes) {
         session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });
@@ -384,8 +385,9 @@ HostExit run_session(UniqueFd control, const HostEnvironment& environment) {
     session->service->close(end);
     const bool clean = wind_down(*session, limit);
     const ByeMessage bye{end.reason, session->counters(), clean ? 0 : session->lost_contexts()};
+    const Latency latency = session->service->latency();
     if (clean) close_pd(*session); // first, so that "bye" means that the DSP's slot is free
-    session->link->send_bye(bye);
+    session->link->send_bye(bye, latency);
     if (!clean) abandon(std::move(session));
     return HostExit::ended;
 }

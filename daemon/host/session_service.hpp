@@ -49,6 +49,7 @@ public:
     SessionService(Loop& loop, const SessionParts& parts, UniqueFd socket, std::function<void(SessionEnd)> on_end);
 
     [[nodiscard]] Counters counters() const;
+    [[nodiscard]] Latency latency() const { return lanes_.latency(); }
     /// What to tell the client when the listener ended without us asking.
     [[nodiscard]] SessionEnd explain(const ListenerEnd& end) const;
 

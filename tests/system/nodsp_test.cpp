@@ -7,8 +7,9 @@ using namespace fastrpc::test;
 TEST(NoDsp, the_machine_boots_with_fastrpcd_installed) {
     run({"/usr/bin/systemctl", "is-system-running", "--wait"});
     EXPECT_EQ(output({"/usr/bin/systemctl", "list-units", "--failed", "--plain", "--no-legend", "*fastrpc*"}), "");
-    EXPECT_EQ(active_units("fastrpc*.socket"),
-              (std::vector<std::string>{"fastrpc-session.socket", "fastrpcd-control.socket"}));
+    EXPECT_EQ(
+        active_units("fastrpc*.socket"),
+        (std::vector<std::string>{"fastrpc-session.socket", "fastrpcd-control.socket", "fastrpcd-metrics.socket"}));
 }
 
 TEST(NoDsp, the_first_question_on_the_bus_starts_fastrpcd) {

@@ -2,7 +2,7 @@
 
 # What a Debian machine has, beside what the programs need.
 root_packages=(systemd systemd-sysv dbus dbus-broker polkitd udev libnss-systemd libpam-systemd util-linux libspdlog1.10 libfmt9
-    libseccomp2 libcap-ng0 libyaml-cpp0.7 libssl3 libstdc++6)
+    libseccomp2 libcap-ng0 libyaml-cpp0.7 libssl3 libgcrypt20 libstdc++6)
 
 # make_root CACHE: leaves CACHE/root, made anew when the list of packages changed.
 make_root() {

@@ -16,8 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::vector<std::string> sandboxed{"fastrpcd.service", "fastrpc-session@.service", "fastrpc-pd@.service",
-                                         "fastrpc-session-privileged@.service", "fastrpc-pd-privileged@.service"};
+const std::vector<std::string> sandboxed{"fastrpcd.service",
+                                         "fastrpc-session@.service",
+                                         "fastrpc-pd@.service",
+                                         "fastrpc-session-privileged@.service",
+                                         "fastrpc-pd-privileged@.service",
+                                         "fastrpcd-metrics@.service"};
 
 std::string read_file(const fs::path& path) {
     std::ifstream file(path);
@@ -115,8 +119,8 @@ TEST(Units, one_without_its_sandbox_would_be_noticed) {
 
 TEST(Units, systemd_understands_every_word_of_them) {
     const test::Scratch scratch;
-    for (const char* name :
-         {"fastrpc.slice", "fastrpcd-control.socket", "fastrpc-session.socket", "fastrpc-session-privileged.socket"}) {
+    for (const char* name : {"fastrpc.slice", "fastrpcd-control.socket", "fastrpcd-metrics.socket",
+                             "fastrpc-session.socket", "fastrpc-session-privileged.socket"}) {
         fs::copy_file(unit_file(name), scratch.path(name));
     }
     std::vector<std::string> command{"/usr/bin/systemd-analyze", "verify", "--recursive-errors=no", "--man=no"};

@@ -16,7 +16,7 @@ native=$(dpkg --print-architecture)
 
 # In the guest, and what they pull in: libraries come with their -dev packages.
 packages=(busybox-static dbus-daemon systemd udev util-linux libstdc++6 libsystemd-dev libspdlog-dev libfmt-dev libseccomp-dev
-    libcap-ng-dev libpng-dev libssl-dev nlohmann-json3-dev libcli11-dev libyaml-cpp-dev)
+    libcap-ng-dev libpng-dev libssl-dev libgcrypt20-dev nlohmann-json3-dev libcli11-dev libyaml-cpp-dev)
 oldest=6.12
 
 die() { echo "vm: $*" >&2; exit 1; }

@@ -55,6 +55,7 @@ struct FakeHost {
     UniqueFd session;   ///< its end of the session socket
     std::vector<UniqueFd> directories;
     std::uint16_t version = control_newest; ///< that it speaks
+    Latency latency;                        ///< that it answers
 
     explicit FakeHost(UniqueFd fd) : socket(std::move(fd)) {}
 
@@ -69,8 +70,16 @@ struct FakeHost {
     bool say(ControlOp op, const T& message, std::uint64_t cookie = 0) {
         return send(op, encode(message, version), cookie);
     }
-    /// The next frame; nothing at the end of the connection or after 10 s.
+    /// The next frame but questions of latency, which are answered; nothing at the end of the connection or after 10 s.
     std::optional<Frame> receive() {
+        auto frame = receive_any();
+        while (frame && frame->header.opcode == static_cast<std::uint16_t>(ControlOp::latency)) {
+            if (!send(ControlOp::latency, encode(latency, version), frame->header.cookie, true)) return std::nullopt;
+            frame = receive_any();
+        }
+        return frame;
+    }
+    std::optional<Frame> receive_any() {
         if (!readable(socket.get())) return std::nullopt;
         auto frame = receive_frame_of_any_version(socket.get(), storage, max_frame_fds);
         if (!frame) return std::nullopt;

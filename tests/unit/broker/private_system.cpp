@@ -78,8 +78,8 @@ UniqueFd temporary(const fs::path& path) {
 
 } // namespace
 
-Child::Child(std::vector<std::string> command, std::vector<std::string> environment, int output, int errors,
-             int listen) {
+Child::Child(std::vector<std::string> command, std::vector<std::string> environment, int output, int errors, int listen,
+             int input) {
     environment.emplace_back("PATH=/usr/bin:/bin");
     for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"})
         if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
@@ -90,6 +90,7 @@ Child::Child(std::vector<std::string> command, std::vector<std::string> environm
     pid_ = ::fork();
     if (pid_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (input >= 0) ::dup2(input, STDIN_FILENO);
     if (output >= 0) ::dup2(output, STDOUT_FILENO);
     if (errors >= 0) ::dup2(errors, STDERR_FILENO);
     if (listen >= 0) { // last: fd 3 may be one of the others
@@ -233,17 +234,19 @@ PrivateSystem::~PrivateSystem() {
 }
 
 std::vector<std::string> PrivateSystem::command(const std::string& control) const {
-    return {FASTRPCD_PROGRAM,
-            "--policy-dir",
-            scratch_.path("policy.d"),
-            "--ready-hosts",
-            "0", // tests play the hosts, each of which they ask for
-            "--session-socket",
-            scratch_.path("session.sock"),
-            "--control-socket",
-            control,
-            "--device-root",
-            scratch_.path("machine")};
+    std::vector<std::string> words{FASTRPCD_PROGRAM,
+                                   "--policy-dir",
+                                   scratch_.path("policy.d"),
+                                   "--ready-hosts",
+                                   "0", // tests play the hosts, each of which they ask for
+                                   "--session-socket",
+                                   scratch_.path("session.sock"),
+                                   "--control-socket",
+                                   control,
+                                   "--device-root",
+                                   scratch_.path("machine")};
+    for (const std::string& user : options_.observers) words.insert(words.end(), {"--observer", user});
+    return words;
 }
 
 void PrivateSystem::start_fastrpcd() {
@@ -303,10 +306,11 @@ Outcome PrivateSystem::ctl_as(uid_t uid, std::vector<std::string> arguments) {
     return run(std::move(arguments));
 }
 
-std::unique_ptr<Child> PrivateSystem::start_ctl(std::vector<std::string> arguments, int output, int errors) {
+std::unique_ptr<Child> PrivateSystem::start_ctl(std::vector<std::string> arguments, int output, int errors, int input) {
     arguments.insert(arguments.begin(), FASTRPCCTL_PROGRAM);
     return std::make_unique<Child>(std::move(arguments),
-                                   std::vector<std::string>{"DBUS_SYSTEM_BUS_ADDRESS=" + address()}, output, errors);
+                                   std::vector<std::string>{"DBUS_SYSTEM_BUS_ADDRESS=" + address()}, output, errors, -1,
+                                   input);
 }
 
 void PrivateSystem::write(const std::string& path, const std::string& text) const {

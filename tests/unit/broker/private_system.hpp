@@ -25,7 +25,7 @@ public:
     /// `environment` is all it gets beside PATH and the sanitizers' options; `listen` becomes its fd 3, as systemd
     /// passes it.
     Child(std::vector<std::string> command, std::vector<std::string> environment, int output, int errors,
-          int listen = -1);
+          int listen = -1, int input = -1);
     ~Child();
     Child(const Child&) = delete;
     Child& operator=(const Child&) = delete;
@@ -88,6 +88,7 @@ public:
         std::string policy = "default"; ///< text of the policy file; empty: no file; "default": see the .cpp
         bool socket_activated = true;   ///< the control socket is held by the test, as systemd does
         bool start = true;
+        std::vector<std::string> observers = {};
     };
     explicit PrivateSystem(Options options);
     PrivateSystem() : PrivateSystem(Options{}) {}
@@ -104,8 +105,8 @@ public:
     Outcome ctl(std::vector<std::string> arguments);
     /// The same as another user.
     Outcome ctl_as(uid_t uid, std::vector<std::string> arguments);
-    /// fastrpcctl that runs on, with these for its output.
-    std::unique_ptr<Child> start_ctl(std::vector<std::string> arguments, int output, int errors);
+    /// fastrpcctl that runs on, with these for its output and input.
+    std::unique_ptr<Child> start_ctl(std::vector<std::string> arguments, int output, int errors, int input = -1);
 
     /// A connection as `uid` (with gid = uid), or as the test itself.
     Client client(uid_t uid = ::geteuid());

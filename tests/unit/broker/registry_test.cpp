@@ -76,6 +76,36 @@ TEST_F(RegistryTest, a_session_goes_with_its_bye_and_gives_its_charges_back) {
     EXPECT_EQ(calls, 11U) << "the counters of ended sessions stay in the totals";
 }
 
+TEST_F(RegistryTest, how_long_calls_took_outlives_their_sessions_by_domain_and_kind) {
+    for (const std::uint64_t id : {42, 43}) {
+        auto host = adopted(session_of(id, 1000));
+        ASSERT_TRUE(host);
+        Latency latency{.sum_ns = 5000};
+        latency.calls[3] = id;
+        ASSERT_TRUE(host->say(ControlOp::latency, latency));
+        ASSERT_TRUE(host->bye("the client closed the session", {.calls = id}));
+        ASSERT_TRUE(loop.until([&] { return registry.sessions().empty(); }));
+    }
+    std::optional<Totals> totals;
+    registry.collect_totals([&](const Totals& sum) { totals = sum; });
+    ASSERT_TRUE(totals);
+    ASSERT_EQ(totals->sessions.size(), 1U);
+    const SessionTotals& kind = totals->sessions.at({Domain::cdsp, PdKind::unsigned_user});
+    EXPECT_EQ(kind.counters.calls, 85U);
+    EXPECT_EQ(kind.latency.calls[3], 85U);
+    EXPECT_EQ(kind.latency.sum_ns, 10000U);
+}
+
+TEST_F(RegistryTest, refusals_are_counted_as_a_whole_and_by_domain_and_kind) {
+    registry.count_refusal(Domain::cdsp, PdKind::unsigned_user);
+    registry.count_refusal(Domain::cdsp, PdKind::signed_user);
+    std::optional<Totals> totals;
+    registry.collect_totals([&](const Totals& sum) { totals = sum; });
+    ASSERT_TRUE(totals);
+    EXPECT_EQ(totals->sessions_refused, 2U);
+    EXPECT_EQ(totals->sessions.at({Domain::cdsp, PdKind::signed_user}).refused, 1U);
+}
+
 TEST_F(RegistryTest, a_session_whose_host_crashed_is_lost_and_gone) {
     auto host = adopted(session_of(42, 1000));
     ASSERT_TRUE(host);

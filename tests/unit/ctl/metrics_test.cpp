@@ -27,11 +27,19 @@ protected:
     void SetUp() override {
         ASSERT_EQ(pd.described(root_of(Domain::adsp)), 0U);
         open.emplace(system.open_session(client));
+        open->host.latency = took();
+    }
+    static Latency took() {
+        Latency latency{.sum_ns = 30'000'000};
+        latency.calls[0] = 5;
+        latency.calls[5] = 14; // up to 128 us
+        latency.calls.back() = 1;
+        return latency;
     }
     std::string metrics(std::vector<std::string> more = {}) {
         more.insert(more.begin(), "metrics");
         auto outcome = std::async(std::launch::async, [&] { return system.ctl(more); });
-        for (int round = 0; round < 2; ++round) {
+        for (int round = 0; round < 3; ++round) {
             EXPECT_TRUE(pd.answer_query({.reverse_calls = 5, .files_served = 3}));
             EXPECT_TRUE(open->host.answer_query({.calls = 20, .bytes = 300, .p50_us = 55, .p99_us = 1500}));
         }
@@ -65,6 +73,13 @@ protected:
             }
             ASSERT_TRUE(std::regex_match(line, part, sample)) << line;
             const bool counter = type[family] == "counter";
+            if (type[family] == "histogram") {
+                const std::string ending = part[1].str().substr(family.size());
+                EXPECT_TRUE(part[1].str().starts_with(family)) << line;
+                EXPECT_TRUE(ending == "_bucket" || ending == "_count" || ending == "_sum") << line;
+                EXPECT_EQ(ending == "_bucket", has(line, "le=\"")) << line;
+                continue;
+            }
             EXPECT_EQ(part[1], counter && openmetrics ? family + "_total" : family) << line;
             EXPECT_EQ(part[1].str().ends_with("_total"), counter) << line;
         }
@@ -79,7 +94,8 @@ TEST_F(CtlMetrics, openmetrics_keeps_its_grammar) {
     for (const char* line :
          {"fastrpc_calls_total 20\n", "fastrpc_reverse_calls_total 5\n", "fastrpc_sessions_opened_total 1\n",
           "fastrpc_charged_sessions 1\n", R"(fastrpc_domain_state{domain="adsp",state="online"} 1)",
-          R"(fastrpc_pd_running{domain="adsp",pd="root"} 1)", R"(quantile="0.99"} 0.0015)", R"(uid="65534")"})
+          R"(fastrpc_pd_running{domain="adsp",pd="root"} 1)", R"(quantile="0.99"} 0.0015)", R"(uid="65534")",
+          "fastrpc_asking_sessions 0\n", R"(fastrpc_kind_sessions_opened_total{domain="cdsp",pd="unsigned"} 1)"})
         EXPECT_TRUE(has(text, line)) << line << '\n' << text;
 }
 
@@ -91,6 +107,41 @@ TEST_F(CtlMetrics, prometheus_form_names_counters_with_their_ending) {
     const auto file = system.directory() / "metrics";
     std::ofstream(file) << text;
     EXPECT_EQ(std::system(("promtool check metrics < " + file.string()).c_str()), 0);
+}
+
+TEST_F(CtlMetrics, a_histogram_of_calls_counts_up_to_each_bound_and_outlives_its_session) {
+    const std::string text = metrics();
+    const auto sample = [](const std::string& ending, const std::string& more, const std::string& value) {
+        return "fastrpc_call_duration_seconds" + ending + R"({domain="cdsp",pd="unsigned")" + more + "} " + value +
+               "\n";
+    };
+    for (const auto& line :
+         {sample("_bucket", R"(,le="4e-06")", "5"), sample("_bucket", R"(,le="6.4e-05")", "5"),
+          sample("_bucket", R"(,le="0.000128")", "19"), sample("_bucket", R"(,le="8.388608")", "19"),
+          sample("_bucket", R"(,le="+Inf")", "20"), sample("_count", "", "20"), sample("_sum", "", "0.03")})
+        EXPECT_TRUE(has(text, line)) << line << '\n' << text;
+    ASSERT_TRUE(open->host.say(ControlOp::latency, took()));
+    ASSERT_TRUE(open->host.bye("the client closed its end", {.calls = 20}));
+    ASSERT_TRUE(client.until([&] { return has(system.ctl({"session", "list"}).output, "no session"); }));
+    open.reset();
+    auto outcome = std::async(std::launch::async, [&] { return system.ctl({"metrics"}); });
+    for (int round = 0; round < 3; ++round) EXPECT_TRUE(pd.answer_query({}));
+    const std::string after = outcome.get().output;
+    EXPECT_TRUE(has(after, sample("_count", "", "20"))) << after;
+    EXPECT_FALSE(has(after, "fastrpc_session_calls_total")) << after;
+}
+
+TEST_F(CtlMetrics, a_host_that_came_back_is_asked_for_its_latency_once_so_that_it_tells_it_in_the_end) {
+    FakeHost back = system.connect_control();
+    ASSERT_EQ(back.described(session_of(99, 65534)), 0U);
+    const auto asked = back.receive_any();
+    ASSERT_TRUE(asked);
+    EXPECT_EQ(asked->header.opcode, static_cast<std::uint16_t>(ControlOp::latency));
+    FakeHost older = system.connect_control();
+    older.version = control_latency - 1;
+    ASSERT_EQ(older.described(session_of(98, 65534)), 0U);
+    ASSERT_TRUE(older.bye("its client left"));
+    EXPECT_TRUE(at_end(older.socket.get())) << "and was asked nothing";
 }
 
 TEST_F(CtlMetrics, what_a_host_does_not_answer_has_no_sample) {

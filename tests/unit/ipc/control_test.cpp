@@ -100,6 +100,10 @@ TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(static_description());
     expect_exact(counters());
     expect_exact(Counters{});
+    expect_exact(Latency{});
+    Latency latency{.sum_ns = 1ULL << 50};
+    for (std::size_t i = 0; i < latency.calls.size(); ++i) latency.calls[i] = i << 40;
+    expect_exact(latency);
     expect_exact(FailedMessage{ErrorKind::dsp, -5, "the DSP refused"});
     expect_exact(ByeMessage{"the client closed its end", counters(), 7});
     expect_exact(ByeMessage{});
@@ -109,6 +113,18 @@ TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(FilesRequest{0x1122334455667788});
     expect_exact(FilesPage{true, {report(1), report(7, 0), report(9, 3, 1)}});
     expect_exact(FilesPage{});
+}
+
+TEST(Latency, a_call_counts_at_the_lowest_bound_that_it_does_not_exceed) {
+    EXPECT_EQ(Latency::bound_us(0), 4U);
+    for (std::size_t i = 0; i < Latency::bounds; ++i) {
+        const std::uint64_t bound = Latency::bound_us(i) * 1000;
+        EXPECT_EQ(Latency::place(bound), i);
+        EXPECT_EQ(Latency::place(bound - 1), i);
+        EXPECT_EQ(Latency::place(bound + 1), i + 1);
+    }
+    EXPECT_EQ(Latency::place(0), 0U);
+    EXPECT_EQ(Latency::place(~std::uint64_t{0}), Latency::bounds);
 }
 
 TEST(Control, every_domain_kind_and_state_survives) {
@@ -250,6 +266,7 @@ TEST(Control, random_garbage_is_refused_or_meaningful) {
             ASSERT_NE(m->kind, ErrorKind::none);
         }
         static_cast<void>(decode<Counters>(bytes));
+        static_cast<void>(decode<Latency>(bytes));
         static_cast<void>(decode<ByeMessage>(bytes));
         if (const auto m = decode<PdCommand>(bytes)) {
             ASSERT_NE(to_string(m->action), "");

@@ -104,18 +104,25 @@ inline Counters wire_counters() {
             .idle_ms = 1ULL << 40};
 }
 
+inline Latency wire_latency() {
+    Latency latency{.sum_ns = 0x0102030405060708};
+    for (std::size_t i = 0; i < latency.calls.size(); ++i) latency.calls[i] = i + 1;
+    return latency;
+}
+
 inline FilesPage wire_page() {
     return {true,
             {{1, "libc++.so.1", {"/usr/lib/dsp/libc++.so.1"}, "", 2, 0, 4096, 17, 1700000000000001},
              {7, "libx.so", {"/usr/lib/dsp", "/etc"}, "not found", 0, 3, 0, 0, 1700000000000002}}};
 }
 
-/// Calls `use(name, message)` for each.
-void each_wire_message(auto use) {
+/// Calls `use(name, message)` for each that is in this version.
+void each_wire_message(std::uint16_t version, auto use) {
     use("start", wire_start());
     use("describe.session", wire_session());
     use("describe.static", wire_static());
     use("counters", wire_counters());
+    if (version >= control_latency) use("latency", wire_latency());
     use("failed", FailedMessage{ErrorKind::dsp, -5, "the DSP refused"});
     use("bye", ByeMessage{"the client closed its end", wire_counters(), 7});
     use("terminate", TerminateMessage{LostReason::reclaimed, "others wait"});

@@ -22,7 +22,7 @@ void write_newest() {
     std::ofstream out(wire_file(control_newest));
     out << "# Control messages of version " << control_newest
         << ", as each was when the version was frozen (wire_test.cpp).\n";
-    each_wire_message([&](const std::string& name, const auto& message) {
+    each_wire_message(control_newest, [&](const std::string& name, const auto& message) {
         out << name << '\n';
         const Bytes bytes = encode(message);
         for (std::size_t i = 0; i < bytes.size(); ++i)
@@ -41,7 +41,7 @@ TEST(Wire, every_message_of_every_version_has_the_bytes_that_it_was_released_wit
     for (std::uint16_t version = control_versions.oldest; version <= control_versions.newest; ++version) {
         const auto frozen = read_wire(version);
         std::size_t messages = 0;
-        each_wire_message([&]<class T>(const std::string& name, const T& message) {
+        each_wire_message(version, [&]<class T>(const std::string& name, const T& message) {
             SCOPED_TRACE(fmt::format("{} of version {}", name, version));
             ++messages;
             ASSERT_TRUE(frozen.contains(name));
