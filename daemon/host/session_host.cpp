@@ -320,8 +320,8 @@ void serve(Session& session, UniqueFd connection, std::uint16_t version, UniqueF
             [&session](std::uint64_t since) { return session.reverse.files.since(since, beyond_one_page); },
             {},
             {},
-             [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); },
-             [&session] { return session.service->latency(); }});
+            [&session](const LeaveMessage& message) { session.service->ask_to_leave(message); },
+            [&session] { return session.service->latency(); }});
     session.link->adopt(std::move(connection), version);
     if (session.nodes) {
         session.eviction.emplace(session.loop, [&session] { return session.device->interrupt_waiters(); });
