@@ -103,6 +103,18 @@ void each(auto& walk, T&... members) {
     (walk(members), ...);
 }
 
+// What was added after the first release stands at the end, and is left out by the hosts of before, which outlive an
+// upgrade of fastrpcd: it then keeps its default, which has to mean "none of it".
+template<class... T>
+void later(Writer& walk, const T&... members) {
+    (walk(members), ...);
+}
+template<class... T>
+void later(Reader& walk, T&... members) {
+    if (!walk.in.at_end()) (walk(members), ...);
+}
+
+// Without what was added later: a grant is never the end of a message.
 void members(auto& walk, Is<Grant> auto& m) {
     each(walk, m.rule, m.file, m.line, m.revision, m.attributes, m.limits.sessions_per_uid, m.limits.lanes,
          m.limits.mapped_bytes, m.limits.buffers, m.limits.deadline_ms, m.limits.lanes_per_uid,
@@ -116,13 +128,14 @@ void members(auto& walk, Is<GrantedModule> auto& m) {
 void members(auto& walk, Is<StartMessage> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.owner_uid, m.label, m.opened_us);
     members(walk, m.grant);
-    each(walk, m.module_files);
+    each(walk, m.module_files, m.grant.limits.directories);
 }
 void members(auto& walk, Is<Description> auto& m) {
     each(walk, m.session_id, m.domain, m.kind, m.state, m.generation, m.restarts, m.pid, m.owner_uid, m.label,
          m.opened_us, m.node, m.reason);
     members(walk, m.grant);
     each(walk, m.backend, m.profile, m.capabilities);
+    later(walk, m.grant.limits.directories);
 }
 void members(auto& walk, Is<Counters> auto& m) {
     each(walk, m.calls, m.failed_calls, m.bytes, m.reverse_calls, m.files_served, m.bytes_served, m.files_missing,
@@ -165,14 +178,15 @@ bool known(PdState state) {
     return state >= PdState::waiting && state <= PdState::failed;
 }
 bool meaningful(const Grant& m) {
-    return m.modules.size() <= max_granted_modules &&
+    return m.modules.size() <= max_granted_modules && m.limits.directories <= max_session_directories &&
            std::ranges::all_of(m.modules, is_module_name, &GrantedModule::name);
 }
 bool meaningful(const StartMessage& m) {
     const bool files =
         m.module_files.size() <= max_module_files && std::ranges::all_of(m.module_files, [&](const std::string& file) {
+            const auto is_granted = [&](const GrantedModule& one) { return one.name == file && one.sha256; };
             return std::ranges::count(m.module_files, file) == 1 &&
-                   std::ranges::count(m.grant.modules, file, &GrantedModule::name) == 1;
+                   std::ranges::count_if(m.grant.modules, is_granted) == 1;
         });
     return files && meaningful(m.grant) && known(m.domain) && known(m.kind) && !is_static(m.kind) && m.session_id != 0;
 }

@@ -27,7 +27,8 @@
 // 42 comes from static hosts when what people watch of it (files and bytes served, files missing) has changed, at most
 // once a second.
 //
-// Bodies are packed by pack.hpp in the order of the members below.
+// Bodies are packed by pack.hpp in the order of the members below, but for what was added to a description later: that
+// stands at its end (control.cpp).
 #pragma once
 
 #include "base/result.hpp"

@@ -124,6 +124,10 @@ Result<StartMessage> parse_start(const Frame& frame) {
     if (start && frame.fds.size() < 1 + start->module_files.size())
         return fail(ErrorKind::protocol,
                     "the start message has no session socket, or fewer module files than it names");
+    if (start && frame.fds.size() - 1 - start->module_files.size() > start->grant.limits.directories)
+        return fail(ErrorKind::protocol,
+                    fmt::format("the start message has {} directories, and its grant {}",
+                                frame.fds.size() - 1 - start->module_files.size(), start->grant.limits.directories));
     return start;
 }
 

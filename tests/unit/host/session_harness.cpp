@@ -132,6 +132,7 @@ SessionHarness::SessionHarness() {
     message.grant.limits.lanes = 3;
     message.grant.limits.buffers = 4;
     message.grant.limits.mapped_bytes = 64U << 10;
+    message.grant.limits.directories = 2;
 }
 
 SessionHarness::~SessionHarness() {

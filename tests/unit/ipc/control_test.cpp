@@ -4,6 +4,7 @@
 #include "ipc/control.hpp"
 #include "ipc/frame.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <random>
 
@@ -17,7 +18,7 @@ const Grant grant{"unsigned-for-all",
                   12,
                   0xFEDC'BA98'7654'3210,
                   0x18,
-                  Limits{4, 16, 1ULL << 33, 256, 60000, 48, 1ULL << 34, 1024, 6, 300, 30000, 20000, 192, 1 << 16},
+                  Limits{4, 16, 1ULL << 33, 256, 60000, 48, 1ULL << 34, 1024, 6, 300, 30000, 20000, 192, 1 << 16, 3},
                   200,
                   1 << 15,
                   true};
@@ -75,6 +76,20 @@ bool same(const T& a, const T& b) {
         return a == b;
 }
 
+/// With modules, of which one was handed over, and its name among those of the files.
+StartMessage start_with_modules() {
+    StartMessage message = start();
+    std::array<std::byte, 32> hash{};
+    for (std::size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<std::byte>(i * 7 + 1);
+    message.grant.modules = {{"libone_skel.so", std::nullopt}, {"libtwo.so", hash}, {"c", std::nullopt}};
+    message.module_files = {"libtwo.so"};
+    return message;
+}
+
+/// What the hosts of the first release left out of the end of a message.
+template<class T>
+constexpr std::size_t added_later = std::is_same_v<T, Description> ? 4 : 0;
+
 template<class T>
 void expect_exact(const T& message) {
     const Bytes payload = encode(message);
@@ -83,6 +98,7 @@ void expect_exact(const T& message) {
     ASSERT_TRUE(back) << back.error().text;
     EXPECT_TRUE(same(*back, message));
     for (std::size_t size = 0; size < payload.size(); ++size) {
+        if (size + added_later<T> == payload.size()) continue;
         const Bytes cut(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(size));
         const Result<T> refused = decode<T>(cut);
         ASSERT_FALSE(refused) << "cut at " << size << " of " << payload.size();
@@ -96,7 +112,11 @@ void expect_exact(const T& message) {
 
 TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(start());
+    expect_exact(start_with_modules());
     expect_exact(description());
+    Description with_modules = description();
+    with_modules.grant.modules = start_with_modules().grant.modules;
+    expect_exact(with_modules);
     expect_exact(static_description());
     expect_exact(counters());
     expect_exact(Counters{});
@@ -109,6 +129,74 @@ TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(FilesRequest{0x1122334455667788});
     expect_exact(FilesPage{true, {report(1), report(7, 0), report(9, 3, 1)}});
     expect_exact(FilesPage{});
+}
+
+TEST(Control, a_description_of_a_host_of_the_first_release_has_no_directories) {
+    Description d = description();
+    Bytes payload = encode(d);
+    payload.resize(payload.size() - added_later<Description>);
+    const Result<Description> old = decode<Description>(payload);
+    ASSERT_TRUE(old) << old.error().text;
+    d.grant.limits.directories = 0;
+    EXPECT_EQ(*old, d);
+}
+
+TEST(Control, modules_and_their_files_come_as_they_were_granted_or_not_at_all) {
+    const auto refused = [](const auto& change) {
+        StartMessage message = start_with_modules();
+        change(message);
+        return !decode<StartMessage>(encode(message));
+    };
+    using M = StartMessage;
+    EXPECT_FALSE(refused([](M&) {}));
+    EXPECT_FALSE(refused([](M& m) { m.module_files.clear(); })) << "a module whose file came may be told alone";
+    EXPECT_TRUE(refused([](M& m) { m.module_files = {"libthree.so"}; })) << "not granted";
+    EXPECT_TRUE(refused([](M& m) { m.module_files = {"libone_skel.so"}; })) << "its hash is not known";
+    EXPECT_TRUE(refused([](M& m) { m.module_files.emplace_back("libtwo.so"); })) << "twice";
+    EXPECT_TRUE(refused([](M& m) { m.grant.modules.push_back(m.grant.modules[1]); })) << "granted twice";
+    EXPECT_TRUE(refused([](M& m) { m.grant.modules.clear(); }));
+    for (const char* name : {"", "a/b.so", "../a.so", ".so", "a b", "a\n"})
+        EXPECT_TRUE(refused([&](M& m) { m.grant.modules[0].name = name; })) << name;
+    const auto granted = [&](std::size_t count) {
+        return [count](M& m) {
+            m.grant.modules.assign(count, {"x.so", std::nullopt});
+            m.grant.modules[0] = {"libtwo.so", std::array<std::byte, 32>{}};
+        };
+    };
+    EXPECT_FALSE(refused(granted(max_granted_modules)));
+    EXPECT_TRUE(refused(granted(max_granted_modules + 1)));
+    const auto handed_over = [&](std::size_t count) {
+        return [count](M& m) {
+            m.grant.modules.clear();
+            m.module_files.clear();
+            for (std::size_t i = 0; i < count; ++i) {
+                m.module_files.push_back("lib" + std::to_string(i) + ".so");
+                m.grant.modules.push_back({m.module_files.back(), std::array<std::byte, 32>{}});
+            }
+        };
+    };
+    EXPECT_FALSE(refused(handed_over(max_module_files)));
+    EXPECT_TRUE(refused(handed_over(max_module_files + 1)));
+    EXPECT_FALSE(refused([](M& m) { m.grant.limits.directories = max_session_directories; }));
+    EXPECT_TRUE(refused([](M& m) { m.grant.limits.directories = max_session_directories + 1; }));
+    Description d = description();
+    d.grant.modules.assign(max_granted_modules + 1, {"x.so", std::nullopt});
+    EXPECT_FALSE(decode<Description>(encode(d)));
+}
+
+TEST(Control, whether_a_module_has_a_hash_is_one_byte_that_is_0_or_1) {
+    StartMessage message = start();
+    message.grant.modules = {{"x.so", std::nullopt}};
+    const Bytes without = encode(message);
+    message.grant.modules[0].sha256 = std::array<std::byte, 32>{};
+    const Bytes with = encode(message);
+    const auto differs = std::ranges::mismatch(without, with);
+    ASSERT_NE(differs.in2, with.end());
+    EXPECT_EQ(*differs.in1, std::byte{0});
+    EXPECT_EQ(*differs.in2, std::byte{1});
+    Bytes bad = with;
+    bad[static_cast<std::size_t>(differs.in2 - with.begin())] = std::byte{2};
+    EXPECT_FALSE(decode<StartMessage>(bad));
 }
 
 TEST(Control, every_domain_kind_and_state_survives) {
@@ -223,6 +311,7 @@ TEST(Control, reports_out_of_order_or_an_empty_page_that_asks_on_are_refused) {
 TEST(Control, random_garbage_is_refused_or_meaningful) {
     std::mt19937 random(23);
     const std::vector<Bytes> seeds{encode(start()),
+                                   encode(start_with_modules()),
                                    encode(description()),
                                    encode(counters()),
                                    encode(FailedMessage{ErrorKind::dsp, 1, "x"}),
@@ -241,6 +330,9 @@ TEST(Control, random_garbage_is_refused_or_meaningful) {
         }
         if (const auto m = decode<StartMessage>(bytes)) {
             ASSERT_FALSE(is_static(m->kind));
+            ASSERT_LE(m->grant.modules.size(), max_granted_modules);
+            ASSERT_LE(m->module_files.size(), max_module_files);
+            ASSERT_LE(m->grant.limits.directories, max_session_directories);
         }
         if (const auto m = decode<Description>(bytes)) {
             ASSERT_EQ(is_static(m->kind), m->session_id == 0);
