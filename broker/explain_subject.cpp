@@ -15,8 +15,8 @@ constexpr std::size_t max_modules = 64;
 std::unexpected<Error> malformed() {
     return fail(
         ErrorKind::invalid,
-        "the subject must be a{sv} with \"uid\" of type u, \"gids\" of type au, \"label\" of type s and \"modules\" "
-        "of type as",
+        "the subject must be a{sv} with \"uid\" of type u, \"gids\" of type au, \"label\" of type s, \"modules\" of "
+        "type as and \"directories\" of type u",
         EINVAL);
 }
 
@@ -25,6 +25,7 @@ struct Asked {
     std::optional<std::vector<std::uint32_t>> gids;
     std::optional<std::string> label;
     std::vector<std::string> modules;
+    std::uint32_t directories = 0;
 };
 
 Status read_modules(sd_bus_message* call, std::vector<std::string>& modules) {
@@ -60,9 +61,12 @@ Status read_entry(sd_bus_message* call, Asked& asked) {
         return {};
     }
     if (name == "modules") return read_modules(call, asked.modules);
+    if (name == "directories")
+        return ::sd_bus_message_read(call, "v", "u", &asked.directories) < 0 ? malformed() : Status{};
     if (name != "gids")
         return fail(ErrorKind::invalid,
-                    fmt::format("unknown subject key \"{}\"; known are uid, gids, label, modules", name), EINVAL);
+                    fmt::format("unknown subject key \"{}\"; known are uid, gids, label, modules, directories", name),
+                    EINVAL);
     const void* data = nullptr;
     std::size_t size = 0;
     if (::sd_bus_message_enter_container(call, SD_BUS_TYPE_VARIANT, "au") < 0 ||
@@ -88,11 +92,12 @@ Result<AskedSubject> read_subject(sd_bus_message* call, const Subject& caller) {
 
     const bool oneself = !asked.gids && asked.uid.value_or(caller.uid) == caller.uid &&
                          asked.label.value_or(caller.label) == caller.label;
-    if (oneself) return AskedSubject{caller, std::move(asked.modules), true};
+    if (oneself) return AskedSubject{caller, std::move(asked.modules), asked.directories, true};
     return AskedSubject{{.uid = asked.uid.value_or(caller.uid),
                          .gids = asked.gids.value_or(asked.uid ? std::vector<std::uint32_t>() : caller.gids),
                          .label = asked.label.value_or("")},
                         std::move(asked.modules),
+                        asked.directories,
                         false};
 }
 

@@ -51,9 +51,7 @@ Status HostLink::start(const StartMessage& message, std::span<const int> fds) {
 Status HostLink::accept() {
     FrameHeader header = described_;
     header.flags = frame_reply;
-    const Status sent = send_frame(socket_.get(), header);
-    if (sent) ask_latency();
-    return sent;
+    return send_frame(socket_.get(), header);
 }
 
 Status HostLink::reject(const Error& error) {
@@ -203,7 +201,6 @@ Result<HostMessage> HostLink::decoded(const Frame& frame) const {
 Result<HostMessage> HostLink::parse(const Frame& frame) {
     switch (static_cast<ControlOp>(frame.header.opcode)) {
     case ControlOp::ready:
-        ask_latency();
         return decoded<HostReady, Description>(frame);
     case ControlOp::failed:
         return decoded<FailedMessage>(frame);

@@ -97,7 +97,7 @@ private:
     Result<HostMessage> decoded(const Frame& frame) const;
     Status on_answer(const Frame& frame);
     void count(const Counters& counters) noexcept;
-    /// Asks, so that the answer is here later; a host that was asked tells it with its bye, too.
+    /// Asks, so that the answer is here later. Hosts of sessions tell it before their bye, too.
     void ask_latency();
     void answer_waiters(const Result<Counters>& result);
 

@@ -23,6 +23,7 @@ void each_limit(const Limits& limits, Show show) {
     show("reclaim-idle-ms", limits.reclaim_idle_ms);
     show("best-priority", limits.best_priority);
     show("stack", limits.stack_bytes);
+    show("directories", limits.directories);
 }
 
 } // namespace fastrpc::broker

@@ -227,7 +227,8 @@ int Manager::explain_access(sd_bus_message* call, const Subject& caller) {
 void Manager::explain(sd_bus_message* call, const AskedSubject& asked, Domain domain, PdKind kind, bool full) {
     std::vector<ModuleRequest> modules;
     for (const std::string& name : asked.modules) modules.push_back({name, {}});
-    const Object object{.domain = domain, .kind = kind, .modules = modules, .node = node_of(domain)};
+    const Object object{
+        .domain = domain, .kind = kind, .modules = modules, .directories = asked.directories, .node = node_of(domain)};
     const Policy& policy = parts_.policy.policy();
     Explanation all =
         full ? policy.explain(asked.subject, object) : Explanation{.decision = policy.decide(asked.subject, object)};

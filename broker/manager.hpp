@@ -19,10 +19,12 @@
 
 namespace fastrpc::broker {
 
-/// What an ExplainAccess call asks about: "uid" u, "gids" au, "label" s and "modules" as, each optional.
+/// What an ExplainAccess call asks about: "uid" u, "gids" au, "label" s, "modules" as and "directories" u, each
+/// optional.
 struct AskedSubject {
     Subject subject;
     std::vector<std::string> modules;
+    std::uint32_t directories = 0;
     bool oneself = false;
 };
 Result<AskedSubject> read_subject(sd_bus_message* call, const Subject& caller);

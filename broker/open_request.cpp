@@ -70,7 +70,8 @@ bool is_directory(int fd) {
     return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &status) == 0 && S_ISDIR(status.stx_mode);
 }
 
-Status read_directories(sd_bus_message* call, std::vector<UniqueFd>& directories) {
+Status read_directories(sd_bus_message* call, OpenRequest& request) {
+    std::vector<UniqueFd>& directories = request.directories;
     if (::sd_bus_message_enter_container(call, SD_BUS_TYPE_ARRAY, "h") < 0)
         return invalid("option \"directories\" is malformed");
     int borrowed = -1;
@@ -89,6 +90,7 @@ Status read_directories(sd_bus_message* call, std::vector<UniqueFd>& directories
         directories.push_back(std::move(copy));
     }
     if (step < 0 || ::sd_bus_message_exit_container(call) < 0) return invalid("option \"directories\" is malformed");
+    request.directory_count = static_cast<std::uint32_t>(directories.size());
     return {};
 }
 
@@ -129,7 +131,7 @@ Status read_option(sd_bus_message* call, std::string_view key, OpenRequest& requ
     if (Status typed = check_type(call, key, option->type); !typed) return typed;
     Status read;
     if (key == "directories")
-        read = read_directories(call, request.directories);
+        read = read_directories(call, request);
     else if (key == "label")
         read = read_label(call, request.label);
     else if (key == "deadline-ms")
@@ -212,6 +214,7 @@ Object object_of(const OpenRequest& request, NodeKind node) noexcept {
             .thread_stack = request.stack.value_or(0),
             .memory = request.memory.value_or(0),
             .lanes = request.lanes.value_or(0),
+            .directories = request.directory_count,
             .node = node};
 }
 
@@ -229,6 +232,8 @@ Grant narrowed(Grant grant, const OpenRequest& request) {
     limits.deadline_ms = std::min(limits.deadline_ms, request.deadline_ms.value_or(limits.deadline_ms));
     limits.lanes = std::min(limits.lanes, request.lanes.value_or(limits.lanes));
     limits.mapped_bytes = std::min(limits.mapped_bytes, request.memory.value_or(limits.mapped_bytes));
+    // All are handed over when the host starts, so no more can come.
+    limits.directories = std::min(limits.directories, request.directory_count);
     // A lower number is more urgent; 0 is the firmware's own choice, and all there is where the rule allows none.
     if (request.priority && limits.best_priority != 0)
         grant.thread_priority = std::max(*request.priority, limits.best_priority);

@@ -29,6 +29,7 @@ struct OpenRequest {
     Domain domain = Domain::cdsp;
     PdKind kind = PdKind::unsigned_user;
     std::vector<UniqueFd> directories;        ///< "directories" ah
+    std::uint32_t directory_count = 0;        ///< of them, also when they have gone to the host
     std::string label;                        ///< "label" s
     std::optional<std::uint32_t> deadline_ms; ///< "deadline-ms" u
     std::optional<std::uint32_t> lanes;       ///< "lanes" u

@@ -41,8 +41,7 @@ void Openings::open(Order order) {
     const Time now = clock_now();
     const std::uint32_t uid = order.message.owner_uid;
     const Domain domain = order.message.domain;
-    const Limits& limits = order.message.grant.limits;
-    auto charges = take_sums(quotas_, uid, domain, limits);
+    auto charges = take_sums(quotas_, uid, domain, order.message.grant);
     if (!charges) return order.done(std::unexpected(charges.error()));
 
     const Ticket ticket = queue_.enter(domain, uid, now, now + order.wait);

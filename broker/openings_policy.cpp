@@ -25,7 +25,7 @@ void Openings::renew(Ticket ticket) {
     auto grant = opening.decide_again();
     if (!grant) return refuse(ticket, std::move(grant.error()));
     opening.charges = {}; // first, so that they do not stand in the way of their own successors
-    auto charges = take_sums(quotas_, opening.place.uid, opening.place.domain, grant->limits);
+    auto charges = take_sums(quotas_, opening.place.uid, opening.place.domain, *grant);
     if (!charges) return refuse(ticket, std::move(charges.error()));
     opening.charges = std::move(*charges);
     opening.message.grant = std::move(*grant);

@@ -21,7 +21,8 @@ Status take_sum(Ledger& ledger, std::uint32_t uid, std::uint64_t amount, std::ui
 
 } // namespace
 
-Result<SessionCharges> take_sums(Quotas& quotas, std::uint32_t uid, Domain domain, const Limits& limits) {
+Result<SessionCharges> take_sums(Quotas& quotas, std::uint32_t uid, Domain domain, const Grant& grant) {
+    const Limits& limits = grant.limits;
     SessionCharges charges;
     auto session = quotas.sessions.take(Quotas::session_key(uid, domain), 1, limits.sessions_per_uid);
     if (!session)
@@ -30,7 +31,7 @@ Result<SessionCharges> take_sums(Quotas& quotas, std::uint32_t uid, Domain domai
                                 "\"sessions_per_uid\"",
                                 uid, limits.sessions_per_uid, to_string(domain)));
     charges.session = std::move(*session);
-    const std::uint64_t lanes = limits.lanes, fds = session_fds(limits);
+    const std::uint64_t lanes = limits.lanes, fds = session_fds(grant);
     Status taken =
         take_sum(quotas.uid_lanes, uid, lanes, limits.lanes_per_uid, "lanes", "lanes_per_uid", charges.uid_lanes);
     if (taken)
@@ -43,13 +44,14 @@ Result<SessionCharges> take_sums(Quotas& quotas, std::uint32_t uid, Domain domai
     return charges;
 }
 
-SessionCharges record_session(Quotas& quotas, std::uint32_t uid, Domain domain, const Limits& limits) {
+SessionCharges record_session(Quotas& quotas, std::uint32_t uid, Domain domain, const Grant& grant) {
+    const Limits& limits = grant.limits;
     return {.session = quotas.sessions.record(Quotas::session_key(uid, domain), 1),
             .lanes = quotas.lanes.record(Quotas::domain_key(domain), limits.lanes),
             .slot = quotas.slots.record(Quotas::domain_key(domain), 1),
             .uid_lanes = quotas.uid_lanes.record(uid, limits.lanes),
             .uid_bytes = quotas.uid_bytes.record(uid, limits.mapped_bytes),
-            .uid_fds = quotas.uid_fds.record(uid, session_fds(limits))};
+            .uid_fds = quotas.uid_fds.record(uid, session_fds(grant))};
 }
 
 } // namespace fastrpc::broker

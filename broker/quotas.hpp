@@ -43,9 +43,9 @@ struct SessionCharges {
     Charge uid_fds;
 };
 
-/// The charges of a uid for one more session with `limits`; ErrorKind::quota names the limit that is reached.
-Result<SessionCharges> take_sums(Quotas& quotas, std::uint32_t uid, Domain domain, const Limits& limits);
+/// The charges of a uid for one more session with `grant`; ErrorKind::quota names the limit that is reached.
+Result<SessionCharges> take_sums(Quotas& quotas, std::uint32_t uid, Domain domain, const Grant& grant);
 /// All charges of a session that exists already.
-SessionCharges record_session(Quotas& quotas, std::uint32_t uid, Domain domain, const Limits& limits);
+SessionCharges record_session(Quotas& quotas, std::uint32_t uid, Domain domain, const Grant& grant);
 
 } // namespace fastrpc::broker

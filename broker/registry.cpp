@@ -128,7 +128,7 @@ Status Registry::adopt_session(std::unique_ptr<HostLink>& link, Description abou
         on_session(about.session_id, HostGone{{ErrorKind::lost, 0, "it has connected again"}});
     }
     if (Status answered = link->accept(); !answered) return answered;
-    SessionCharges charges = record_session(quotas_, about.owner_uid, about.domain, about.grant.limits);
+    SessionCharges charges = record_session(quotas_, about.owner_uid, about.domain, about.grant);
     insert_session(std::move(link), std::move(about), std::move(charges), {});
     return {};
 }

@@ -121,7 +121,8 @@ typedef struct fastrpc_open_options {
     const char* domain;             /* "adsp", "cdsp", ...; default "cdsp" */
     const char* pd;                 /* "unsigned" or "signed"; default "unsigned" */
     const char* const* directories; /* searched in this order for modules and the files that they open; opened with this
-                                       process's rights and passed as fds, so fastrpcd needs no right to them */
+                                       process's rights and passed as fds, so fastrpcd needs no right to them. No more
+                                       than the policy's rule gives ("directories"), and at most 8 with the next */
     size_t directory_count;
     const int* directory_fds; /* more of them, already open; they stay the caller's */
     size_t directory_fd_count;

@@ -1,9 +1,11 @@
 #include "ctl/bus_client.hpp"
 
 #include "ctl/bus_json.hpp"
+#include "ctl/password_agent.hpp"
 
 #include <cerrno>
 #include <fmt/core.h>
+#include <optional>
 #include <systemd/sd-bus.h>
 
 namespace fastrpc::ctl {
@@ -13,16 +15,19 @@ constexpr const char* service = "org.fastrpc1";
 constexpr const char* manager_path = "/org/fastrpc1";
 constexpr const char* manager = "org.fastrpc1.Manager";
 constexpr std::uint64_t patience_us = 10'000'000;
+// What fastrpcd gives polkit beside that: its rules, and people, where they may be asked.
+constexpr std::uint64_t rules_us = 25'000'000;
+constexpr std::uint64_t people_us = 120'000'000;
 
 struct Unref {
     void operator()(sd_bus_message* message) const noexcept { ::sd_bus_message_unref(message); }
 };
 using Message = std::unique_ptr<sd_bus_message, Unref>;
 
-Result<json> call_bus(sd_bus* bus, sd_bus_message* request) {
+Result<json> call_bus(sd_bus* bus, sd_bus_message* request, std::uint64_t limit_us = patience_us) {
     sd_bus_error error = SD_BUS_ERROR_NULL;
     sd_bus_message* raw = nullptr;
-    const int called = ::sd_bus_call(bus, request, patience_us, &error, &raw);
+    const int called = ::sd_bus_call(bus, request, limit_us, &error, &raw);
     const Message answer(raw);
     if (called >= 0) return read_answer(answer.get());
     Error why{ErrorKind::system, -called, error.message != nullptr ? error.message : errno_text(-called)};
@@ -81,6 +86,24 @@ Result<json> BusClient::call(const std::string& path, const std::string& interfa
     const int filled = ::sd_bus_message_append(request->get(), "t", argument);
     if (filled < 0) return fail_errno(fmt::format("making a call of {}", method), -filled);
     return call_bus(bus_.get(), request->get());
+}
+
+Result<json> BusClient::order(const std::string& path, const std::string& interface, const std::string& method,
+                              const std::vector<std::string>& objects) {
+    const auto request = new_call(bus_.get(), path.c_str(), interface.c_str(), method.c_str());
+    if (!request) return std::unexpected(request.error());
+    for (const std::string& object : objects)
+        if (const int filled = ::sd_bus_message_append(request->get(), "o", object.c_str()); filled < 0)
+            return fail_errno(fmt::format("making a call of {}", method), -filled);
+    return call_with_leave(request->get());
+}
+
+Result<json> BusClient::call_with_leave(sd_bus_message* request) {
+    const int allowed = ::sd_bus_message_set_allow_interactive_authorization(request, people_ ? 1 : 0);
+    if (allowed < 0) return fail_errno("allowing polkit's questions", -allowed);
+    std::optional<PasswordAgent> agent;
+    if (terminal_) agent.emplace();
+    return call_bus(bus_.get(), request, patience_us + (people_ ? people_us : rules_us));
 }
 
 Result<json> BusClient::objects() {
@@ -185,6 +208,8 @@ Result<json> BusClient::explain(const Request& asked) {
     }
     if (!asked.label.empty())
         entry("label", "s", [&] { return ::sd_bus_message_append(call, "s", asked.label.c_str()); });
+    if (asked.directories != 0)
+        entry("directories", "u", [&] { return ::sd_bus_message_append(call, "u", asked.directories); });
     if (!asked.modules.empty())
         entry("modules", "as", [&] {
             then([&] { return ::sd_bus_message_open_container(call, 'a', "s"); });
@@ -194,7 +219,8 @@ Result<json> BusClient::explain(const Request& asked) {
         });
     then([&] { return ::sd_bus_message_close_container(call); });
     if (step < 0) return fail_errno("making the question", -step);
-    return call_bus(bus_.get(), call);
+    const bool oneself = asked.account == nullptr && asked.label.empty();
+    return oneself ? call_bus(bus_.get(), call) : call_with_leave(call);
 }
 
 } // namespace fastrpc::ctl

@@ -13,6 +13,7 @@
 #include <vector>
 
 struct sd_bus;
+struct sd_bus_message;
 
 namespace fastrpc::ctl {
 
@@ -30,7 +31,8 @@ struct Request {
     std::string pd;
     const Account* account = nullptr; ///< none: the caller
     std::vector<std::string> modules;
-    std::string label; ///< empty: the caller's
+    std::string label;             ///< empty: the caller's
+    std::uint32_t directories = 0; ///< that it would bring
 };
 
 /// A method without arguments of an object, or a property of it, that is asked for beside others.
@@ -62,6 +64,14 @@ public:
     /// The same with one argument of type t.
     Result<json> call(const std::string& path, const std::string& interface, const std::string& method,
                       std::uint64_t argument);
+    /// The same of a method of admins, with its arguments of type o: polkit may have a say in it, and takes its time.
+    Result<json> order(const std::string& path, const std::string& interface, const std::string& method,
+                       const std::vector<std::string>& objects = {});
+    /// Whether polkit may put its questions about orders to people, and to the one at this terminal.
+    void allow_questions(bool people, bool terminal) noexcept {
+        people_ = people;
+        terminal_ = people && terminal;
+    }
     /// The first argument of each answer, in the order of the questions, which all wait at the same time: one silent
     /// host costs no more than its own answer. Null for what was not answered.
     Result<std::vector<json>> ask(const std::vector<Question>& questions);
@@ -81,7 +91,10 @@ private:
         void operator()(sd_bus* bus) const noexcept;
     };
     explicit BusClient(sd_bus* bus) noexcept : bus_(bus) {}
+    Result<json> call_with_leave(sd_bus_message* request);
     std::unique_ptr<sd_bus, Close> bus_;
+    bool people_ = false;
+    bool terminal_ = false;
 };
 
 } // namespace fastrpc::ctl

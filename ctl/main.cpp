@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
     app.add_flag("--no-pager", tool.no_pager, "never start a pager");
     app.add_flag("--no-legend", tool.no_legend, "no column heads");
     app.add_flag("-q,--quiet", tool.quiet, "no remarks on standard error");
+    app.add_flag("--no-ask-password", tool.no_ask_password, "nobody is asked for a password, even at a terminal");
     app.add_option("-H,--host", tool.host, "of the machine USER@HOST, over ssh");
     app.add_option("-M,--machine", tool.machine, "of this container of the machine");
     add_daemon_verbs(tool, app);

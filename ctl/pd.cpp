@@ -75,7 +75,7 @@ Result<json> order_pd(BusClient& client, const std::string& verb, const std::str
     const auto before = query_pd(client, domain, pd);
     if (!before) return before;
     const char* method = verb == "start" ? "Start" : verb == "stop" ? "Stop" : "Restart";
-    if (auto accepted = client.call(path_of(domain, pd), names::pd, method); !accepted) return accepted;
+    if (auto accepted = client.order(path_of(domain, pd), names::pd, method); !accepted) return accepted;
     const auto limit = Clock::now() + patience;
     for (;;) {
         auto now = query_pd(client, domain, pd);

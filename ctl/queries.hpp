@@ -35,7 +35,7 @@ namespace fastrpc::ctl {
 
 Result<json> query_list(BusClient& client);
 Result<json> query_status(BusClient& client);
-/// {"policy-revision", "warnings": []}; root only.
+/// {"policy-revision", "warnings": []}; root, or with polkit's leave.
 Result<json> reload_policy(BusClient& client);
 Result<json> query_domains(BusClient& client);
 /// ErrorKind::not_found names the domains that there are.
@@ -44,7 +44,7 @@ Result<json> query_domain(BusClient& client, const std::string& name);
 Result<json> query_sessions(BusClient& client, bool usage);
 /// ErrorKind::not_found when the caller may not see it either.
 Result<json> query_session(BusClient& client, const std::string& id);
-/// Ends a session: one's own, or any as root. Answered when its host was told.
+/// Ends a session: one's own, or any as root or with polkit's leave. Answered when its host was told.
 Status terminate_session(BusClient& client, const std::string& id);
 Result<json> query_explain(BusClient& client, const Request& request);
 

@@ -25,6 +25,15 @@ void Tool::settle() {
                     (terminal == nullptr || std::string_view(terminal) != "dumb");
 }
 
+Result<BusClient> Tool::connect() const {
+    auto client = BusClient::connect(host, machine);
+    // Root is not asked, and another machine's polkit knows no agent of this one.
+    if (client)
+        client->allow_questions(!no_ask_password && ::isatty(STDIN_FILENO) == 1,
+                                ::geteuid() != 0 && host.empty() && machine.empty());
+    return client;
+}
+
 Status Tool::local_only(const std::string& verb) const {
     if (host.empty() && machine.empty()) return {};
     return fail(ErrorKind::unsupported,

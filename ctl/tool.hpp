@@ -33,6 +33,7 @@ public:
     bool no_pager = false;
     bool no_legend = false;
     bool quiet = false;
+    bool no_ask_password = false;
     std::string host;    ///< -H
     std::string machine; ///< -M
 
@@ -43,7 +44,8 @@ public:
     /// Once, after the options are read: colours and pager are for terminals alone.
     void settle();
 
-    [[nodiscard]] Result<BusClient> connect() const { return BusClient::connect(host, machine); }
+    /// Polkit may ask whoever sits at the terminal that this reads from, unless --no-ask-password says no.
+    [[nodiscard]] Result<BusClient> connect() const;
     /// Refused when -H or -M is given: the verb looks at this machine.
     [[nodiscard]] Status local_only(const std::string& verb) const;
 

@@ -46,7 +46,8 @@ void add_pd_verbs(Tool& tool, CLI::App& app) {
         auto* command = of_pd(verb, what, [&tool, order, name = std::string(verb)] { return run(tool, name, *order); });
         command->add_option("--timeout", order->seconds, "how long to wait until it is so, in seconds")
             ->capture_default_str();
-        command->footer("Only root may. Waits until the PD is as it should be, else says why it is not.");
+        command->footer(
+            "Only root may, and whom polkit lets. Waits until the PD is as it should be, else says why it is not.");
     }
 }
 

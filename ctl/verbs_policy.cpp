@@ -16,6 +16,7 @@ struct Asked {
     std::vector<std::string> users;
     std::vector<std::string> modules;
     std::string label;
+    std::uint32_t directories = 0;
 };
 struct Files {
     std::vector<std::string> files;
@@ -34,8 +35,12 @@ int explain(const Tool& tool, const Asked& asked) {
     }
     json answers = json::array();
     for (std::size_t i = 0; i < std::max<std::size_t>(1, accounts.size()); ++i) {
-        const Request request{asked.domain.empty() ? "cdsp" : asked.domain, asked.pd.empty() ? "unsigned" : asked.pd,
-                              accounts.empty() ? nullptr : &accounts[i], asked.modules, asked.label};
+        const Request request{asked.domain.empty() ? "cdsp" : asked.domain,
+                              asked.pd.empty() ? "unsigned" : asked.pd,
+                              accounts.empty() ? nullptr : &accounts[i],
+                              asked.modules,
+                              asked.label,
+                              asked.directories};
         auto answer = query_explain(*client, request);
         if (!answer) return tool.complain(answer.error(), failed);
         answers.push_back(std::move(*answer));
@@ -91,6 +96,7 @@ void add_explain(Tool& tool, CLI::App& group) {
         ->allow_extra_args(false)
         ->take_all();
     explained->add_option("--label", asked->label, "LSM label of the program in question; root only");
+    explained->add_option("--directories", asked->directories, "how many of its own the program would bring");
     explained->footer("Exit codes: 0 allowed; 1 denied, or left to polkit; 2 when there is no answer.");
 }
 
@@ -128,7 +134,8 @@ void add_policy_verbs(Tool& tool, CLI::App& app) {
     add_decision_log(tool, *group);
     auto* reload = add(tool, *group, "reload", "reads the policy's files anew",
                        [&tool] { return tool.query(reload_policy, reload_text); });
-    reload->footer("Only root may. When a file is broken the policy before stays in force, and this fails.");
+    reload->footer(
+        "Only root may, and whom polkit lets. When a file is broken the policy before stays in force, and this fails.");
 }
 
 } // namespace fastrpc::ctl

@@ -113,6 +113,7 @@ void members(auto& walk, Is<Grant> auto& m) {
          m.limits.mapped_bytes_per_uid, m.limits.fds_per_uid, m.limits.queued_per_uid, m.limits.opens_per_minute,
          m.limits.queue_ms, m.limits.reclaim_idle_ms, m.limits.best_priority, m.limits.stack_bytes, m.thread_priority,
          m.thread_stack, m.trusted, m.modules);
+    if (walk.version >= 2) each(walk, m.limits.directories);
 }
 void members(auto& walk, Is<GrantedModule> auto& m) {
     each(walk, m.name, m.sha256);
@@ -173,14 +174,15 @@ bool known(PdState state) {
     return state >= PdState::waiting && state <= PdState::failed;
 }
 bool meaningful(const Grant& m) {
-    return m.modules.size() <= max_granted_modules &&
+    return m.modules.size() <= max_granted_modules && m.limits.directories <= max_session_directories &&
            std::ranges::all_of(m.modules, is_module_name, &GrantedModule::name);
 }
 bool meaningful(const StartMessage& m) {
     const bool files =
         m.module_files.size() <= max_module_files && std::ranges::all_of(m.module_files, [&](const std::string& file) {
+            const auto is_granted = [&](const GrantedModule& one) { return one.name == file && one.sha256; };
             return std::ranges::count(m.module_files, file) == 1 &&
-                   std::ranges::count(m.grant.modules, file, &GrantedModule::name) == 1;
+                   std::ranges::count_if(m.grant.modules, is_granted) == 1;
         });
     return files && meaningful(m.grant) && known(m.domain) && known(m.kind) && !is_static(m.kind) && m.session_id != 0;
 }

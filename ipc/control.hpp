@@ -24,8 +24,7 @@
 //   43 leave     fastrpcd > host  LeaveMessage     -                                      - (a session's; its client
 //                                                                                         is told)
 //   44 latency   fastrpcd > host  none             -                                      reply: Latency
-//   44 latency   host > fastrpcd  Latency          -                                      - (before 38, by a host
-//                                                                                         that was asked before)
+//   44 latency   host > fastrpcd  Latency          -                                      - (before 38)
 //
 // 42 comes from static hosts when what people watch of it (files and bytes served, files missing) has changed, at most
 // once a second.
@@ -41,7 +40,7 @@
 //
 //   version  adds
 //   1        -
-//   2        `program` of a Description; 44
+//   2        `program` of a Description, `directories` of a grant, 44
 //
 // To change the protocol, members() of control.cpp adds to messages behind `walk.version >= N`, with a default that is
 // right for peers which do not say it, and both ends ask the link for its version before they send a message that N

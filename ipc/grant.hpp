@@ -4,6 +4,7 @@
 // PD is created with, and a limit of 0 means "none of it", never "no limit".
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ struct Limits {
     // Of all sessions that one uid has, on all domains.
     std::uint32_t lanes_per_uid = 0;
     std::uint64_t mapped_bytes_per_uid = 0;
-    std::uint32_t fds_per_uid = 0;    ///< that hosts may hold for it: buffers, lanes, directories
+    std::uint32_t fds_per_uid = 0;    ///< that hosts may hold for it: buffers, lanes, directories, module files
     std::uint32_t queued_per_uid = 0; ///< opens that wait for a DSP
     std::uint32_t opens_per_minute = 0;
     std::uint32_t queue_ms = 0; ///< longest wait for a DSP that a request may ask for
@@ -30,6 +31,7 @@ struct Limits {
     std::uint32_t reclaim_idle_ms = 0;
     std::uint32_t best_priority = 0; ///< lowest number (1 is most urgent) that DSP threads may ask for; 0 = none
     std::uint32_t stack_bytes = 0;   ///< largest stack that DSP threads may ask for
+    std::uint32_t directories = 0;   ///< of the client's, that the session's DSP code may be given files from
     friend bool operator==(const Limits&, const Limits&) = default;
 };
 
@@ -38,18 +40,13 @@ inline constexpr std::size_t max_granted_modules = 32;
 inline constexpr std::uint32_t max_module_files = 8;
 inline constexpr std::uint64_t max_module_bytes = 64ULL << 20;
 
-/// Directories that a client may bring.
+/// Directories that a client may bring, whatever its rule says.
 inline constexpr std::uint32_t max_session_directories = 8;
 /// Beside buffers, lanes and directories: a host's node, sockets, watches and the files that its DSP has open.
 inline constexpr std::uint32_t host_fds = 64;
 
 /// Of one lane, of the kind that has most: both ends of the pipe of its requests, and one of its replies'.
 inline constexpr std::uint32_t host_lane_fds = 3;
-
-/// Fds that the host of one session may come to hold.
-constexpr std::uint32_t session_fds(const Limits& limits) noexcept {
-    return limits.buffers + limits.lanes * host_lane_fds + max_session_directories + max_module_files + host_fds;
-}
 
 /// A module that a session may load.
 struct GrantedModule {
@@ -73,5 +70,16 @@ struct Grant {
     std::vector<GrantedModule> modules; ///< that the session may load of its client's; empty: any
     friend bool operator==(const Grant&, const Grant&) = default;
 };
+
+/// Fds that the host of a session may come to hold which brings so many files of modules.
+constexpr std::uint32_t session_fds(const Limits& limits, std::uint32_t module_files) noexcept {
+    return limits.buffers + limits.lanes * host_lane_fds + limits.directories + module_files + host_fds;
+}
+/// Of this session: a module has a hash when its file was handed over, and then alone.
+inline std::uint32_t session_fds(const Grant& grant) noexcept {
+    const auto files =
+        std::ranges::count_if(grant.modules, [](const GrantedModule& module) { return module.sha256.has_value(); });
+    return session_fds(grant.limits, static_cast<std::uint32_t>(files));
+}
 
 } // namespace fastrpc

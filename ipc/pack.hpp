@@ -44,8 +44,10 @@ public:
 
     /// No read went past the end so far.
     [[nodiscard]] bool ok() const noexcept { return ok_; }
+    /// Nothing is left.
+    [[nodiscard]] bool at_end() const noexcept { return at_ == bytes_.size(); }
     /// ok() and nothing is left: what a control message must satisfy. A primIn may be longer (USERSPACE 2.3).
-    [[nodiscard]] bool complete() const noexcept { return ok_ && at_ == bytes_.size(); }
+    [[nodiscard]] bool complete() const noexcept { return ok_ && at_end(); }
 
 private:
     std::uint64_t scalar(std::size_t size) noexcept;

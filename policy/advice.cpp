@@ -22,6 +22,8 @@ std::string unspeakable(const Subject& subject, const Object& object) {
     for (const ModuleRequest& module : object.modules)
         if (!is_plain_name(module.name) || module.name.find('/') != std::string::npos)
             return "no rule can name one of the modules; ask for modules by the names of their files";
+    if (object.directories > max_session_directories)
+        return fmt::format("no rule can give more than {} directories; bring fewer", max_session_directories);
     std::uint32_t known = attributes_of(object.kind);
     for (const AttributeName& name : attribute_names) known |= name.bit;
     if ((object.attributes & ~known) != 0)
@@ -61,6 +63,7 @@ std::string gifts_json(const Object& object) {
     add("mapped_bytes", object.memory);
     add("best_priority", object.thread_priority);
     add("stack_bytes", object.thread_stack);
+    add("directories", object.directories);
     return (attributes.empty() ? "" : fmt::format(R"(, "attributes": {})", json_list(attributes))) +
            (limits.empty() ? "" : fmt::format(R"(, "limits": {{{}}})", limits));
 }

@@ -75,6 +75,15 @@ std::string limits_wanted(const Rule& rule) {
                                                  : fmt::format("priority {} or less urgent", limits.best_priority));
 }
 
+std::string directory_count(std::uint32_t count) {
+    return count == 0 ? "no directory" : count == 1 ? "one directory" : fmt::format("{} directories", count);
+}
+
+std::string directories_wanted(std::uint32_t most) {
+    return fmt::format("only with {}{} of the client's (its limit \"directories\")", most > 1 ? "up to " : "",
+                       directory_count(most));
+}
+
 std::string_view verb(Effect effect) {
     return effect == Effect::allow ? "allows" : effect == Effect::ask ? "asks polkit about" : "denies";
 }
@@ -98,6 +107,9 @@ std::string request_text(const Object& object) {
     std::string text = fmt::format("{} on {}", article(object.kind), to_string(object.domain));
     if (const std::uint32_t asked = object.attributes & ~attributes_of(object.kind); asked != 0)
         text += " with attributes " + attribute_list(asked);
+    // One is what most programs bring.
+    if (object.directories > default_limits.directories)
+        text += fmt::format(" with {} of the client's", directory_count(object.directories));
     return text;
 }
 
@@ -153,7 +165,8 @@ std::optional<std::string_view> only_miss(const Rule& rule, const Subject& subje
         holds("groups", !who.by_group || who.matching_group(subject) != nullptr) &&
         holds("labels", who.matches_label(subject)) && holds("nodes", rule.is_on_node(object)) &&
         holds("modules", rule.names_modules(object)) && holds("module_sha256", rule.names_hashes(object)) &&
-        holds("attributes", rule.gives_attributes(object)) && holds("limits", rule.gives_size(object));
+        holds("attributes", rule.gives_attributes(object)) && holds("directories", rule.gives_directories(object)) &&
+        holds("limits", rule.gives_size(object));
     return near ? missed : std::nullopt;
 }
 
@@ -169,6 +182,7 @@ std::string wanted(const Rule& rule, std::string_view condition, const Object& o
     if (condition == "module_sha256") return fmt::format("only for modules with {}{}", hash_count(rule), unnamed);
     if (condition == "attributes")
         return rule.attributes == 0 ? "without attributes" : "only with attributes " + attribute_list(rule.attributes);
+    if (condition == "directories") return directories_wanted(rule.limits.directories);
     return limits_wanted(rule);
 }
 

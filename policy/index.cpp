@@ -20,7 +20,7 @@ struct Index::Request {
     const std::vector<Rule>& rules;
     const Object& object;
     std::uint32_t uid;
-    bool asks; ///< for attributes that a plain rule may not give
+    bool asks; ///< for what a plain rule may not give
 };
 
 void Index::compile(const Compiled& policy, std::span<const std::uint32_t> chosen) {
@@ -172,7 +172,7 @@ std::uint32_t Index::first_in(const Row& row, const Request& request, std::uint3
 
 std::optional<std::uint32_t> Index::match(const Compiled& policy, const Subject& subject,
                                           const Object& object) const noexcept {
-    const Request request{policy.rules, object, subject.uid, (object.attributes & ~attributes_of(object.kind)) != 0};
+    const Request request{policy.rules, object, subject.uid, asks_for_special(object)};
     std::uint32_t first = no_rule;
     each_block(policy, subject, object, [&](const Block& block) {
         if (const Row* row = find_row(block.rows, everybody)) first = first_in(*row, request, first);
@@ -184,7 +184,7 @@ std::optional<std::uint32_t> Index::match(const Compiled& policy, const Subject&
 
 std::optional<Index::Joined> Index::best_group(const Compiled& policy, const Subject& subject, const Object& object,
                                                std::uint32_t before) const {
-    const Request request{policy.rules, object, subject.uid, (object.attributes & ~attributes_of(object.kind)) != 0};
+    const Request request{policy.rules, object, subject.uid, asks_for_special(object)};
     std::vector<Joined> joined;
     each_block(policy, subject, object, [&](const Block& block) {
         for (const Row& row : std::span(rows_).subspan(block.rows.begin, block.rows.end - block.rows.begin)) {

@@ -4,7 +4,7 @@
 // There is one row of uids for everybody and one for the members of each group that a rule names, and both again for
 // each label and each module that rules name. A row is cut where the first of its plain rules changes (Rule::is_plain):
 // they match whatever else is asked for. Those that look closer stand in a tree of their uids, and so do the plain ones
-// for requests that ask for attributes, which few rules give.
+// for requests that ask for attributes or many directories, which few rules give.
 #pragma once
 
 #include "policy/policy.hpp"

@@ -190,7 +190,8 @@ private:
         const Status lanes = fit_sum(member.value, "lanes_per_uid", limits.lanes_per_uid, limits.lanes);
         const Status bytes =
             fit_sum(member.value, "mapped_bytes_per_uid", limits.mapped_bytes_per_uid, limits.mapped_bytes);
-        const Status fds = fit_sum(member.value, "fds_per_uid", limits.fds_per_uid, session_fds(limits));
+        const Status fds =
+            fit_sum(member.value, "fds_per_uid", limits.fds_per_uid, session_fds(limits, max_module_files));
         return !lanes ? lanes : !bytes ? bytes : fds;
     }
 

@@ -63,6 +63,7 @@ struct Object {
     std::uint32_t thread_stack = 0;    ///< bytes
     std::uint64_t memory = 0;          ///< bytes
     std::uint32_t lanes = 0;
+    std::uint32_t directories = 0;     ///< of the client's
     NodeKind node = NodeKind::unknown; ///< of the machine, not of the request
 };
 

@@ -83,7 +83,8 @@ inline constexpr Limits default_limits{.sessions_per_uid = 1,
                                        .fds_per_uid = 4096,
                                        .queued_per_uid = 8,
                                        .opens_per_minute = 600,
-                                       .queue_ms = 30000};
+                                       .queue_ms = 30000,
+                                       .directories = 1};
 
 inline constexpr int least_priority = -1000;
 inline constexpr int most_priority = 1000;
@@ -114,14 +115,20 @@ struct Rule {
     [[nodiscard]] bool gives_attributes(const Object& object) const noexcept;
     /// Whether the grant, of a rule that does not narrow, is as large as what is asked for.
     [[nodiscard]] bool gives_size(const Object& object) const noexcept;
+    /// Whether the session may have as many directories of the client's as the request brings. Giving it fewer would
+    /// make a program fail where nobody looks for the reason.
+    [[nodiscard]] bool gives_directories(const Object& object) const noexcept {
+        return effect == Effect::deny || object.directories <= limits.directories;
+    }
     /// All of these; `object` has a domain and a kind of the rule.
     [[nodiscard]] bool is_about(const Object& object) const noexcept {
-        return is_on_node(object) && gives_attributes(object) && gives_size(object) && names_modules(object) &&
-               names_hashes(object);
+        return is_on_node(object) && gives_attributes(object) && gives_directories(object) && gives_size(object) &&
+               names_modules(object) && names_hashes(object);
     }
-    /// Whether is_about() is true of every request that asks for no attributes.
+    /// Whether is_about() is true of every request that asks for nothing special.
     [[nodiscard]] bool is_plain() const noexcept {
-        return what.modules.empty() && what.hashes.empty() && what.nodes == 0 && narrows;
+        return what.modules.empty() && what.hashes.empty() && what.nodes == 0 && narrows &&
+               (effect == Effect::deny || limits.directories >= default_limits.directories);
     }
 };
 
@@ -147,6 +154,11 @@ struct Compiled {
 std::uint32_t attributes_of(PdKind kind) noexcept;
 constexpr bool is_unsigned(PdKind kind) noexcept {
     return kind == PdKind::unsigned_user || kind == PdKind::system_unsigned;
+}
+
+/// Whether a rule that says nothing else may not give what the request asks for.
+inline bool asks_for_special(const Object& object) noexcept {
+    return (object.attributes & ~attributes_of(object.kind)) != 0 || object.directories > default_limits.directories;
 }
 
 /// One line for each two rules, in evaluation order, whose decision hangs on the names of their files.

@@ -50,6 +50,7 @@ private:
         if (key == "groups") return read_groups(member, request);
         if (key == "modules") return read_modules(member, request);
         if (key == "attributes") return read_attributes(member, request);
+        if (key == "directories") return read_number(member, max_session_directories, request.object.directories);
         if (key == "lanes") return read_number(member, 255, request.object.lanes);
         if (key == "memory") return read_number(member, 1ULL << 40, request.object.memory);
         if (key == "priority") return read_number(member, 255, request.object.thread_priority);
@@ -154,7 +155,8 @@ std::string text_of(const TestRequest& request) {
     for (const ModuleRequest& module : request.modules) modules += (modules.empty() ? "" : ", ") + quote(module.name);
     add(!modules.empty(), " with modules ", modules);
     add(object.attributes != 0, " with attributes ", attribute_list(object.attributes));
-    for (const auto& [what, asked] : {std::pair<std::string_view, std::uint64_t>("lanes", object.lanes),
+    for (const auto& [what, asked] : {std::pair<std::string_view, std::uint64_t>("directories", object.directories),
+                                      {"lanes", object.lanes},
                                       {"memory", object.memory},
                                       {"priority", object.thread_priority},
                                       {"stack", object.thread_stack}})

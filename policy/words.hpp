@@ -26,9 +26,9 @@ inline constexpr std::array<std::string_view, 2> module_keys{"name", "sha256"};
 
 // Of a table of tests.
 inline constexpr std::array<std::string_view, 3> test_file_keys{"$schema", "description", "requests"};
-inline constexpr std::array<std::string_view, 16> test_keys{
-    "description", "user",       "uid",   "groups", "label",    "domain", "pd",     "node",
-    "modules",     "attributes", "lanes", "memory", "priority", "stack",  "expect", "rule"};
+inline constexpr std::array<std::string_view, 17> test_keys{
+    "description", "user",        "uid",   "groups", "label",    "domain", "pd",     "node", "modules",
+    "attributes",  "directories", "lanes", "memory", "priority", "stack",  "expect", "rule"};
 
 /// In "domains": all domains that have unsigned PDs.
 inline constexpr std::string_view unsigned_capable = "unsigned-capable";
@@ -57,7 +57,7 @@ void set_limit(Limits& to, std::uint64_t number) {
     auto& value = to.*Member;
     value = static_cast<std::remove_reference_t<decltype(value)>>(number);
 }
-inline constexpr std::array<LimitName, 14> limit_names{{
+inline constexpr std::array<LimitName, 15> limit_names{{
     {"sessions_per_uid", 1, 64, set_limit<&Limits::sessions_per_uid>},
     {"lanes", 1, 255, set_limit<&Limits::lanes>},
     {"mapped_bytes", 0, 1ULL << 36, set_limit<&Limits::mapped_bytes>},
@@ -72,6 +72,7 @@ inline constexpr std::array<LimitName, 14> limit_names{{
     {"reclaim_idle_ms", 0, 86400000, set_limit<&Limits::reclaim_idle_ms>},
     {"best_priority", 0, 255, set_limit<&Limits::best_priority>},
     {"stack_bytes", 0, 16U << 20, set_limit<&Limits::stack_bytes>},
+    {"directories", 0, max_session_directories, set_limit<&Limits::directories>},
 }};
 
 } // namespace fastrpc::policy

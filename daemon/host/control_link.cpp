@@ -65,7 +65,6 @@ void ControlLink::broken() {
     input_ = {};
     socket_.reset();
     cookie_ = 0;
-    wants_latency_ = false;
     retry_.set(delay_);
     delay_ = delay_ > longest_delay ? first_delay : std::min<std::chrono::milliseconds>(delay_ * 2, longest_delay);
 }
@@ -98,7 +97,6 @@ Status ControlLink::serve(const Frame& frame) {
     }
     case ControlOp::latency:
         if (reply || !frame.payload.empty()) break;
-        wants_latency_ = true;
         return answer(frame, encode(handlers_.latency ? handlers_.latency() : Latency{}, version_));
     case ControlOp::files: {
         const Result<FilesRequest> request = decode<FilesRequest>(frame.payload, version_);
@@ -174,7 +172,8 @@ void ControlLink::send_counters() {
 
 void ControlLink::send_bye(const ByeMessage& bye, const std::optional<Latency>& latency) {
     // Nobody is told when nobody is there: fastrpcd sees the connection close.
-    if (socket_ && wants_latency_ && latency) static_cast<void>(send(ControlOp::latency, encode(*latency, version_)));
+    if (socket_ && latency && version_ >= control_latency)
+        static_cast<void>(send(ControlOp::latency, encode(*latency, version_)));
     if (socket_) static_cast<void>(send(ControlOp::bye, encode(bye, version_)));
     retry_.cancel();
     input_ = {};

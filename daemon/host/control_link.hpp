@@ -77,7 +77,6 @@ private:
     std::uint64_t next_cookie_ = 1;
     std::uint16_t version_ = control_versions.newest; ///< of the connection
     std::uint16_t offer_ = control_versions.newest;   ///< of the next one
-    bool wants_latency_ = false;                      ///< the fastrpcd of this connection, which asked for it
     UniqueFd socket_;
     Loop::Source input_;
     std::array<std::byte, max_control_datagram> storage_;

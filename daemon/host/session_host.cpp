@@ -127,6 +127,14 @@ Result<StartMessage> parse_start(const Frame& frame) {
     if (start && frame.fds.size() < 1 + start->module_files.size())
         return fail(ErrorKind::protocol,
                     "the start message has no session socket, or fewer module files than it names");
+    if (!start) return start;
+    const std::size_t directories = frame.fds.size() - 1 - start->module_files.size();
+    // A fastrpcd of before did not say how many it granted: what it hands over, it has checked.
+    if (frame.header.version < 2)
+        start->grant.limits.directories = static_cast<std::uint32_t>(directories);
+    else if (directories > start->grant.limits.directories)
+        return fail(ErrorKind::protocol, fmt::format("the start message has {} directories, and its grant {}",
+                                                     directories, start->grant.limits.directories));
     return start;
 }
 

@@ -2,7 +2,8 @@
 //
 // Rules as a large installation might have them: single users, ranges for containers, groups, users who must be in a
 // group, denials above them, one in ten by its label, one in ten with modules; on one to three DSPs, in files of 250.
-// Subjects are in eight groups each, half of them with a label that a rule names; half of the requests name modules.
+// Subjects are in eight groups each, half of them with a label that a rule names; half of the requests name modules,
+// half bring directories, a few of them more than the rules give.
 #include "policy/policy.hpp"
 #include "tests/bench/figures.hpp"
 #include "tests/support/scratch.hpp"
@@ -51,7 +52,8 @@ public:
         if (below(2) == 0) modules_ = {{module(below(rules_)), std::nullopt}};
         return {.domain = below(4) == 0 ? Domain::adsp : all_domains[3 + below(4)],
                 .kind = below(2) == 0 ? PdKind::signed_user : PdKind::unsigned_user,
-                .modules = modules_};
+                .modules = modules_,
+                .directories = below(8) == 0 ? 1 + below(8) : below(2)};
     }
 
 private:

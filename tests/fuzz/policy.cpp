@@ -75,7 +75,8 @@ void check_decision(const Policy& policy, const Subject& subject, const Object& 
     check(grant.rule == decision.rule && grant.line == decision.line);
     check(grant.limits.sessions_per_uid >= 1 && grant.limits.lanes >= 1 && grant.limits.lanes <= 255);
     check(grant.limits.lanes_per_uid >= grant.limits.lanes);
-    check(grant.limits.fds_per_uid >= session_fds(grant.limits));
+    check(grant.limits.fds_per_uid >= session_fds(grant.limits, max_module_files));
+    check(object.directories <= grant.limits.directories && grant.limits.directories <= max_session_directories);
     check((grant.attributes & attribute::unsigned_module) == 0 || has_unsigned(object.domain));
 }
 
@@ -108,8 +109,13 @@ void one(std::span<const std::byte> input) {
                 for (const Object& object :
                      {Object{.domain = domain, .kind = kind},
                       Object{.domain = domain, .kind = kind, .modules = some, .node = NodeKind::misc},
-                      Object{
-                          .domain = domain, .kind = kind, .attributes = attribute::crc, .modules = more, .lanes = 9}}) {
+                      Object{.domain = domain, .kind = kind, .directories = 2},
+                      Object{.domain = domain,
+                      .kind = kind,
+                      .attributes = attribute::crc,
+                      .modules = more,
+                      .lanes = 9,
+                      .directories = 8}}) {
                     const Decision decision = policy->decide(subject, object);
                     check_decision(*policy, subject, object, decision);
                     if (decision.allowed || advised) continue;

@@ -6,8 +6,8 @@
 namespace fastrpc::test {
 namespace {
 
-// What a host may hold beside its buffers and lanes: its client's directories, and its own.
-constexpr std::uint64_t fds_of_a_host = 8 + 8 + 64, fds_of_a_lane = 3;
+// What a host may hold beside its buffers and lanes: its client's directory, and its own.
+constexpr std::uint64_t fds_of_a_host = 1 + 64, fds_of_a_lane = 3;
 
 void add(Model::Sums& sums, const ModelGrant& grant) {
     ++sums.sessions;

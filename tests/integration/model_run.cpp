@@ -27,7 +27,7 @@ ModelLimits RandomRun::limits_on(const std::string& kernel) {
             .buffers = 5,
             .lanes_per_uid = 60,
             .memory_per_uid = 216U << 10,
-            .fds_per_uid = 480,
+            .fds_per_uid = 405,
             .queued_per_uid = 2,
             .best_priority = 10,
             .stack = 32U << 10,

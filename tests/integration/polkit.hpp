@@ -63,12 +63,13 @@ private:
     std::unique_ptr<stack::Process> process_;
 };
 
-/// The authentication agent of the calling process's connections of `uid`.
+/// The authentication agent of a process's connections of `uid`; of the calling one's, unless `pid` is another's.
 class Agent {
 public:
     enum class Person { authenticates, fails, dismisses, ponders };
 
-    Agent(const stack::Stack& system, uid_t uid, Person person, const char* locale = "C") : person_(person) {
+    Agent(const stack::Stack& system, uid_t uid, Person person, const char* locale = "C", pid_t pid = ::getpid()) :
+        person_(person) {
         const std::string address = system.client_environment().at("DBUS_SYSTEM_BUS_ADDRESS");
         int step = ::sd_bus_new(&bus_);
         if (step >= 0) step = ::sd_bus_set_address(bus_, address.c_str());
@@ -79,8 +80,8 @@ public:
         if (step >= 0)
             step = ::sd_bus_call_method(bus_, authority, authority_path, authority_interface,
                                         "RegisterAuthenticationAgent", &error, nullptr, "(sa{sv})ss", "unix-process", 3,
-                                        "pid", "u", static_cast<std::uint32_t>(::getpid()), "start-time", "t",
-                                        start_time(), "uid", "i", static_cast<std::int32_t>(uid), locale, path);
+                                        "pid", "u", static_cast<std::uint32_t>(pid), "start-time", "t", start_time(pid),
+                                        "uid", "i", static_cast<std::int32_t>(uid), locale, path);
         if (step < 0) throw std::runtime_error(std::string("no agent: ") + (error.message ? error.message : "?"));
         thread_ = std::thread([this] {
             while (!over_) {
@@ -115,8 +116,8 @@ private:
     static const sd_bus_vtable table[];
 
     // Field 22 of proc(5)'s stat, after the name, which may hold anything.
-    static std::uint64_t start_time() {
-        const std::string stat = read_file("/proc/self/stat");
+    static std::uint64_t start_time(pid_t pid) {
+        const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
         std::istringstream fields(stat.substr(stat.rfind(')') + 2));
         std::string field;
         for (int number = 3; number <= 22; ++number) fields >> field;

@@ -2,6 +2,9 @@
 // and a polkit that is absent or hangs.
 #include "tests/integration/polkit.hpp"
 
+#include <cstdlib>
+#include <fcntl.h>
+
 using namespace fastrpc;
 using namespace fastrpc::test;
 
@@ -46,6 +49,33 @@ protected:
         user->allow_questions();
         return user;
     }
+    /// Runs fastrpcctl as backup, who is asked to authenticate, with an agent of its own.
+    struct Told {
+        int code = -1;
+        std::string errors;
+        std::size_t questions = 0;
+    };
+    Told ctl(bool terminal, Agent::Person person, const std::vector<std::string>& arguments) {
+        const UniqueFd ours(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+        std::array<char, 64> name{};
+        EXPECT_TRUE(::grantpt(ours.get()) == 0 && ::unlockpt(ours.get()) == 0 &&
+                    ::ptsname_r(ours.get(), name.data(), name.size()) == 0);
+        const UniqueFd its(::open(name.data(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+        const UniqueFd errors = directory_.fd("errors", O_RDWR | O_CREAT | O_TRUNC);
+        stack::Launch launch = system_->client("ctl/fastrpcctl", arguments, "backup");
+        // It starts when the agent is there, which goes by its pid.
+        const std::vector<std::string> wait{
+            "/bin/sh", "-c", "read go && exec \"$0\" \"$@\"" + std::string(terminal ? "" : " </dev/null")};
+        launch.command.insert(launch.command.begin(), wait.begin(), wait.end());
+        launch.input = its.get();
+        launch.output = launch.log = errors.get();
+        auto process = stack::Process::start(launch);
+        if (!process) throw std::runtime_error(process.error().text);
+        const Agent agent(*system_, uid_of("backup"), person, "C", process->pid());
+        EXPECT_EQ(::write(ours.get(), "\n", 1), 1);
+        const auto status = process->wait(60s);
+        return {status ? stack::exit_code(*status) : -1, read_file(directory_.path("errors")), agent.told().size()};
+    }
     bool nothing_charged() {
         return stack::eventually([&] { return charges(*system_) == 0; }, 60s);
     }
@@ -53,7 +83,7 @@ protected:
         return ctl_list(*system_).value("totals", json::object()).value("asking", std::uint64_t{99});
     }
 
-    Scratch policy_;
+    Scratch policy_, directory_;
     System system_;
     std::unique_ptr<Polkit> polkit_;
 };
@@ -121,6 +151,56 @@ TEST_F(PolkitTest, nobody_there_to_ask_is_said_so_and_so_is_a_call_that_does_not
     EXPECT_TRUE(agent.told().empty());
     const json result = call(*system_, {"--calls", "1"}, module_directory(), "mail");
     EXPECT_EQ(result.value("exit", -1), 0) << "the library's programs are asked about like all others: " << result;
+}
+
+TEST_F(PolkitTest, fastrpcctl_lets_people_be_asked_at_a_terminal_unless_it_is_told_not_to) {
+    start_polkit();
+    using Person = Agent::Person;
+    const std::vector<std::string> reload{"policy", "reload"};
+    const Told yes = ctl(true, Person::authenticates, reload);
+    EXPECT_EQ(yes.code, 0) << yes.errors;
+    EXPECT_EQ(yes.questions, 1U);
+    EXPECT_TRUE(has(yes.errors, "is in force")) << yes.errors;
+    const Told no = ctl(true, Person::dismisses, reload);
+    EXPECT_EQ(no.code, 2);
+    EXPECT_EQ(no.questions, 1U);
+    EXPECT_TRUE(has(no.errors, "dismissed")) << no.errors;
+    for (const auto& [terminal, arguments] :
+         {std::pair(false, reload),
+          std::pair(true, std::vector<std::string>{"policy", "reload", "--no-ask-password"})}) {
+        const Told unasked = ctl(terminal, Person::authenticates, arguments);
+        EXPECT_EQ(unasked.code, 2);
+        EXPECT_EQ(unasked.questions, 0U);
+        EXPECT_TRUE(has(unasked.errors, "does not allow that")) << unasked.errors;
+    }
+    EXPECT_EQ(ctl(true, Person::authenticates, {"domain", "list"}).questions, 0U) << "what everybody may is not asked";
+}
+
+TEST_F(PolkitTest, fastrpcctl_gives_all_orders_for_whom_polkit_lets) {
+    start_polkit();
+    BusUser nobody(*system_, uid_of("nobody"));
+    const auto session = nobody.open();
+    ASSERT_EQ(session.error, "") << session.text;
+    const std::string id = session.path.substr(session.path.rfind('/') + 1);
+    const auto run = [&](const char* user, std::vector<std::string> arguments) {
+        const auto outcome = stack::run(system_->client("ctl/fastrpcctl", std::move(arguments), user));
+        return outcome ? std::pair(outcome->code, outcome->output + outcome->errors)
+                       : std::pair(-1, outcome.error().text);
+    };
+    const auto [refused, why] = run("news", {"session", "terminate", id});
+    EXPECT_EQ(refused, 1) << why;
+    EXPECT_TRUE(has(why, "only root may") && has(why, "polkit says no")) << why;
+    for (const std::vector<std::string>& order : {std::vector<std::string>{"policy", "reload"},
+                                                  {"policy", "explain", "--user", "nobody"},
+                                                  {"session", "terminate", id}}) {
+        const auto [code, text] = run("mail", order);
+        EXPECT_EQ(code, 0) << text;
+    }
+    char byte = 0;
+    EXPECT_TRUE(stack::eventually([&] { return ::recv(session.session.get(), &byte, 1, MSG_DONTWAIT) == 0; }, 60s));
+    const auto [unknown, text] = run("mail", {"session", "terminate", "none"});
+    EXPECT_EQ(unknown, 2);
+    EXPECT_TRUE(has(text, "there is no session \"none\"")) << text;
 }
 
 TEST_F(PolkitTest, absent_is_a_denial_that_says_so) {

@@ -216,7 +216,7 @@ TEST(AdmissionBus, a_new_fastrpcd_charges_the_sessions_that_come_back) {
     EXPECT_EQ(stats["charged-slots"], 1U);
     EXPECT_EQ(stats["charged-lanes"], 3U);
     EXPECT_EQ(stats["charged-uid-lanes"], 3U);
-    EXPECT_EQ(stats["charged-fds"], session_fds(session_of(7, nobody, 3).grant.limits));
+    EXPECT_EQ(stats["charged-fds"], session_fds(session_of(7, nobody, 3).grant));
     session.socket.reset();
     EXPECT_TRUE(root.until([&] {
         stats = stats_of(root);

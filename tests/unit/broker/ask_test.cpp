@@ -2,6 +2,7 @@
 #include "tests/unit/broker/fake_polkit.hpp"
 #include "tests/unit/broker/signals.hpp"
 
+#include <fcntl.h>
 #include <fstream>
 #include <sys/stat.h>
 
@@ -157,6 +158,59 @@ TEST_F(Ask, a_rule_that_allows_by_now_needs_no_yes) {
     replace_policy(policy(2, "allow"));
     polkit_.answer(0, false);
     EXPECT_EQ(granted(call).limits.lanes, 2U);
+}
+
+TEST_F(Ask, what_a_newer_policy_gives_no_more_is_denied_whatever_the_answer) {
+    const UniqueFd directory(::open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (const bool yes : {true, false}) {
+        replace_policy(policy());
+        const std::size_t before = polkit_.questions.size();
+        Call call = user_.open("cdsp", "unsigned", [&](sd_bus_message* m) {
+            return ::sd_bus_message_append(m, "{sv}", "directories", "ah", 1, directory.get());
+        });
+        ASSERT_TRUE(polkit_.asked(before + 1));
+        json none = json::parse(policy());
+        none["rules"][1]["limits"]["directories"] = 0;
+        replace_policy(none.dump(1));
+        EXPECT_FALSE(call.answered()) << "the question is polkit's to answer or to drop";
+        polkit_.answer(before, yes);
+        const auto answer = call.wait();
+        EXPECT_EQ(answer.error, "org.fastrpc1.Error.AccessDenied");
+        EXPECT_TRUE(has(answer.text, "only with no directory of the client's")) << answer.text;
+        EXPECT_EQ(polkit_.questions.size(), before + 1);
+    }
+    EXPECT_TRUE(idle());
+}
+
+TEST_F(Ask, who_waits_for_a_dsp_after_a_yes_goes_on_under_the_same_rule_and_is_denied_under_another) {
+    Client holder = system_.client(nobody);
+    std::vector<PrivateSystem::Open> held;
+    for (int i = 0; i < 13; ++i) held.push_back(system_.open_session(holder));
+    const auto waiting = [&](std::size_t number) {
+        Call call = user_.open("cdsp", "unsigned", [](sd_bus_message* m) {
+            return ::sd_bus_message_append(m, "{sv}", "wait-ms", "u", 30000U);
+        });
+        EXPECT_TRUE(polkit_.asked(number));
+        polkit_.answer(number - 1, true);
+        EXPECT_TRUE(root_.until([&] {
+            const std::string text = dump(root_.call("/org/fastrpc1", manager, "GetStats").wait().message.get());
+            return stat(text, "queued") == 1;
+        }));
+        return call;
+    };
+    Call denied = waiting(1);
+    replace_policy(policy(4)); // the yes was to three lanes
+    const auto answer = denied.wait();
+    EXPECT_EQ(answer.error, "org.fastrpc1.Error.AccessDenied");
+    EXPECT_TRUE(has(answer.text, "asks polkit")) << answer.text;
+    Call kept = waiting(2);
+    replace_policy("\n" + policy(4));
+    EXPECT_FALSE(kept.answered());
+    held.back().socket.reset();
+    held.back().host.bye("its client left");
+    held.pop_back();
+    EXPECT_EQ(granted(kept).limits.lanes, 4U);
+    EXPECT_EQ(polkit_.questions.size(), 2U) << "nobody is asked twice";
 }
 
 TEST_F(Ask, a_flood_of_questions_of_one_uid_delays_nobody_else) {

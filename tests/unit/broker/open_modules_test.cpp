@@ -2,6 +2,7 @@
 #include "broker/module_hashes.hpp"
 #include "tests/unit/broker/loop.hpp"
 #include "tests/unit/broker/private_system.hpp"
+#include "tests/unit/broker/signals.hpp"
 
 #include <fcntl.h>
 #include <fmt/core.h>
@@ -104,6 +105,65 @@ TEST(OpenModules, names_and_hashes_of_files_are_in_the_grant_and_the_files_reach
     EXPECT_EQ(sent.st_ino, mine.st_ino);
     ASSERT_TRUE(host.ready());
     EXPECT_EQ(call.wait().error, "");
+    const auto stats = dump(client.call("/org/fastrpc1", "org.fastrpc1.Manager", "GetStats").wait().message.get());
+    const auto charged = std::stoul(stats.substr(stats.find("UINT64", stats.find("\"charged-fds\"")) + 7));
+    EXPECT_EQ(charged, 8 + 4 * host_lane_fds + 1 + host_fds) << "buffers, lanes, the one file, the host's own";
+}
+
+TEST(OpenModules, all_options_of_one_call_reach_the_host_each_in_its_place) {
+    PrivateSystem system({.policy = R"({"rules": [{"name": "all", "subject": {"any": true}, "domains": ["cdsp"],
+        "kinds": ["unsigned"], "effect": "allow", "attributes": ["debug", "crc"],
+        "modules": ["libone*.so", "libabc_skel.so"], "limits": {"directories": 2, "lanes": 3}}]})"});
+    Client client = system.client(65534);
+    const UniqueFd abc = memory("abc");
+    const UniqueFd one(::open(system.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const UniqueFd two(::open("/usr", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto inode = [](int fd) {
+        struct stat status {};
+        ::fstat(fd, &status);
+        return status.st_ino;
+    };
+    Call call = client.open("cdsp", "unsigned", [&](sd_bus_message* m) {
+        files({{"libabc_skel.so", abc.get()}})(m); // their names are those of modules, whatever comes first
+        names("modules", {"libone_skel.so"})(m);
+        names("attributes", {"crc"})(m);
+        return ::sd_bus_message_append(m, "{sv}", "directories", "ah", 2, one.get(), two.get());
+    });
+    const FakeHost host = system.next_host();
+    const StartMessage& start = host.start;
+    EXPECT_EQ(start.grant.attributes, attribute::crc | attribute::unsigned_module) << "no others of the rule's";
+    EXPECT_EQ(start.grant.limits.directories, 2U);
+    EXPECT_EQ(start.module_files, std::vector<std::string>{"libabc_skel.so"});
+    ASSERT_EQ(start.grant.modules.size(), 2U);
+    EXPECT_EQ(start.grant.modules[0].name, "libone_skel.so");
+    EXPECT_FALSE(start.grant.modules[0].sha256);
+    EXPECT_EQ(hex(start.grant.modules[1].sha256.value()), abc_hash);
+    ASSERT_EQ(host.directories.size(), 3U) << "directories, then files";
+    EXPECT_EQ(inode(host.directories[0].get()), inode(one.get()));
+    EXPECT_EQ(inode(host.directories[1].get()), inode(two.get()));
+    EXPECT_EQ(inode(host.directories[2].get()), inode(abc.get()));
+}
+
+TEST(OpenModules, what_a_rule_that_names_modules_is_not_about_is_denied_by_name) {
+    PrivateSystem system({.policy = R"({"rules": [{"name": "only-abc", "subject": {"any": true}, "domains": ["cdsp"],
+        "kinds": ["unsigned"], "effect": "allow", "modules": [{"name": "libabc_skel.so",
+        "sha256": ")" + std::string(abc_hash) +
+                                    R"("}]}]})"});
+    Client client = system.client(65534);
+    const UniqueFd abc = memory("abc"), other = memory("abd");
+    for (const auto& [fill, part] : std::vector<std::pair<Client::Fill, std::string>>{
+             {{}, "and the request names none"},
+             {names("modules", {"libabc_skel.so"}), "only for modules libabc_skel.so (SHA-256 ba7816bf8f01...)"},
+             {names("modules", {"libabd_skel.so"}), "only for modules libabc_skel.so"},
+             {files({{"libabc_skel.so", other.get()}}), "only for modules libabc_skel.so"},
+             {files({{"libabc_skel.so", abc.get()}, {"libmore.so", other.get()}}), "only for modules"}}) {
+        const auto answer = client.open("cdsp", "unsigned", fill).wait();
+        EXPECT_EQ(answer.error, "org.fastrpc1.Error.AccessDenied") << answer.text;
+        EXPECT_NE(answer.text.find("rule \"only-abc\""), std::string::npos) << answer.text;
+        EXPECT_NE(answer.text.find(part), std::string::npos) << answer.text;
+    }
+    Call call = client.open("cdsp", "unsigned", files({{"libabc_skel.so", abc.get()}}));
+    EXPECT_EQ(system.next_host().start.grant.rule, "only-abc");
 }
 
 TEST(OpenModules, what_can_still_change_or_is_no_memory_file_or_has_no_proper_name_is_refused_with_the_reason) {

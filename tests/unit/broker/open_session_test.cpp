@@ -1,5 +1,6 @@
 // OpenSession over a real bus: who gets a session, with which limits, and what a refusal says.
 #include "tests/unit/broker/private_system.hpp"
+#include "tests/unit/broker/signals.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -158,6 +159,71 @@ TEST(OpenSession, the_directories_reach_the_host) {
     ::fstat(host.directories[7].get(), &sent);
     ::fstat(directory.get(), &mine);
     EXPECT_EQ(sent.st_ino, mine.st_ino);
+}
+
+TEST(OpenSession, directories_beyond_those_of_the_rule_are_denied_with_its_name_and_what_would_allow_them) {
+    PrivateSystem system;
+    Client client = system.client(crowd); // whose rule says nothing of them
+    const UniqueFd directory(::open(system.directory().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Answer denied = client.open("cdsp", "unsigned", with_directories({directory.get(), directory.get()})).wait();
+    EXPECT_EQ(denied.error, "org.fastrpc1.Error.AccessDenied");
+    EXPECT_MENTIONS(denied.text, "no rule allows uid 2 an unsigned PD on cdsp with 2 directories of the client's");
+    EXPECT_MENTIONS(denied.text, "rule \"crowd\" (");
+    EXPECT_MENTIONS(denied.text, "allows it, but only with one directory of the client's (its limit \"directories\")");
+    EXPECT_MENTIONS(denied.text, "\"limits\": {\"directories\": 2}");
+    const auto charged_fds = [&] {
+        const auto stats = client.call("/org/fastrpc1", "org.fastrpc1.Manager", "GetStats").wait();
+        ::sd_bus_message_enter_container(stats.message.get(), 'a', "{sv}");
+        const char* key = nullptr;
+        std::uint64_t value = 0;
+        while (::sd_bus_message_read(stats.message.get(), "{sv}", &key, "t", &value) > 0)
+            if (std::string_view(key) == "charged-fds") break;
+        return value;
+    };
+    std::uint64_t before = charged_fds();
+    EXPECT_EQ(before, 0U);
+    std::vector<Call> calls;
+    std::vector<FakeHost> hosts;
+    for (const std::uint32_t count : {1U, 0U}) {
+        calls.push_back(client.open("cdsp", "unsigned", with_directories(std::vector<int>(count, directory.get()))));
+        hosts.push_back(system.next_host());
+        EXPECT_EQ(hosts.back().start.grant.limits.directories, count) << "those that came, for no more can";
+        EXPECT_EQ(hosts.back().directories.size(), count);
+        ASSERT_TRUE(hosts.back().ready());
+        const Answer answer = calls.back().wait();
+        ASSERT_EQ(answer.error, "") << answer.text;
+        std::string rule;
+        EXPECT_EQ(granted_numbers(answer, rule)["directories"], count);
+        EXPECT_EQ(rule, "crowd");
+        const std::uint64_t after = charged_fds();
+        EXPECT_EQ(after - before, 8 + host_lane_fds + count + host_fds) << "and no module files";
+        before = after;
+    }
+}
+
+TEST(OpenSession, explain_access_is_asked_about_directories_too) {
+    PrivateSystem system;
+    Client client = system.client(crowd);
+    const auto explain = [&](std::uint32_t count) {
+        const auto answer = client
+                                .call("/org/fastrpc1", "org.fastrpc1.Manager", "ExplainAccess",
+                                      [&](sd_bus_message* m) {
+                                          return ::sd_bus_message_append(m, "ssa{sv}", "cdsp", "unsigned", 1,
+                                                                         "directories", "u", count);
+                                      })
+                                .wait();
+        int allowed = 0;
+        EXPECT_GT(::sd_bus_message_read(answer.message.get(), "b", &allowed), 0) << answer.text;
+        return std::pair(allowed != 0, dump(answer.message.get()));
+    };
+    EXPECT_TRUE(explain(1).first);
+    const auto [allowed, text] = explain(8);
+    EXPECT_FALSE(allowed);
+    EXPECT_MENTIONS(text, "would allow but for its \"directories\": only with one directory");
+    EXPECT_MENTIONS(text, "\"directories\": 8");
+    const Outcome told = system.ctl_as(crowd, {"policy", "explain", "--directories", "2"});
+    EXPECT_EQ(told.code, 1) << told.errors;
+    EXPECT_MENTIONS(told.output, "2 directories of the client's");
 }
 
 TEST(OpenSession, a_denied_request_names_the_rule_its_place_and_what_would_allow_it) {

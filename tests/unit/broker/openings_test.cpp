@@ -220,7 +220,7 @@ TEST_F(OpeningsTest, sums_of_a_uid_hold_over_all_domains_and_name_their_limit) {
     std::uint32_t uid = 1;
     for (const auto& [set, name] : {Row{[](Limits& l) { l.lanes_per_uid = 3; }, "lanes_per_uid"},
                                     Row{[](Limits& l) { l.mapped_bytes_per_uid = 1999; }, "mapped_bytes_per_uid"},
-                                    Row{[](Limits& l) { l.fds_per_uid = 2 * session_fds(l) - 1; }, "fds_per_uid"}}) {
+                                    Row{[](Limits& l) { l.fds_per_uid = 2 * session_fds(l, 0) - 1; }, "fds_per_uid"}}) {
         Limits limits = roomy;
         set(limits);
         const Request first = ask(++uid, 0ms, limits), second = ask(uid, 60s, limits, ":1.1", Domain::adsp);

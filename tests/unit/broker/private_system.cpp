@@ -26,7 +26,7 @@ constexpr const char* default_policy = R"({
     { "name": "unsigned-for-some", "subject": { "users": [0, 65534] }, "domains": ["cdsp"], "kinds": ["unsigned"],
       "effect": "allow",
       "limits": { "sessions_per_uid": 2, "lanes": 4, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000,
-                  "opens_per_minute": 60000, "best_priority": 100, "stack_bytes": 65536 } },
+                  "opens_per_minute": 60000, "best_priority": 100, "stack_bytes": 65536, "directories": 8 } },
     { "name": "many-lanes", "subject": { "users": [1] }, "domains": ["cdsp"], "kinds": ["unsigned"],
       "effect": "allow",
       "limits": { "sessions_per_uid": 2, "lanes": 222, "mapped_bytes": 1048576, "buffers": 8, "deadline_ms": 5000 } },

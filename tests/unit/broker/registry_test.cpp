@@ -145,6 +145,8 @@ TEST_F(RegistryTest, a_session_that_comes_back_is_charged_as_it_was_and_all_goes
     Description about = session_of(42, 1000);
     about.grant.limits.mapped_bytes = 5000;
     about.grant.limits.buffers = 7;
+    about.grant.limits.directories = 5;
+    about.grant.modules = {{"a.so", std::nullopt}, {"b.so", std::array<std::byte, 32>{}}};
     {
         const auto host = adopted(about);
         ASSERT_TRUE(host);
@@ -152,7 +154,8 @@ TEST_F(RegistryTest, a_session_that_comes_back_is_charged_as_it_was_and_all_goes
         EXPECT_EQ(quotas.slots.used(Quotas::domain_key(Domain::cdsp)), 1U);
         EXPECT_EQ(quotas.uid_lanes.used(1000), 4U);
         EXPECT_EQ(quotas.uid_bytes.used(1000), 5000U);
-        EXPECT_EQ(quotas.uid_fds.used(1000), session_fds(about.grant.limits));
+        EXPECT_EQ(quotas.uid_fds.used(1000), session_fds(about.grant));
+        EXPECT_EQ(session_fds(about.grant), 7 + 4 * host_lane_fds + 5 + 1 + host_fds);
     }
     ASSERT_TRUE(loop.until([&] { return registry.sessions().empty(); }));
     EXPECT_EQ(quotas.sessions.total() + quotas.slots.total() + quotas.lanes.total() + quotas.uid_lanes.total() +

@@ -73,8 +73,11 @@ TEST(CtlGrammar, a_session_is_listed_shown_and_terminated) {
     EXPECT_TRUE(has(text.output, "session " + id + ": ready, unsigned PD on cdsp")) << text.output;
 
     const Outcome stranger = system.ctl_as(1, {"session", "terminate", id});
-    EXPECT_EQ(stranger.code, 2);
-    EXPECT_TRUE(has(stranger.errors, "that you may see")) << stranger.errors;
+    EXPECT_EQ(stranger.code, 1);
+    EXPECT_TRUE(has(stranger.errors, "only root may")) << stranger.errors;
+    const Outcome unknown = system.ctl({"session", "terminate", "none"});
+    EXPECT_EQ(unknown.code, 2);
+    EXPECT_TRUE(has(unknown.errors, "that you may see")) << unknown.errors;
     EXPECT_EQ(system.ctl({"session", "terminate", id}).code, 0);
     std::optional<Frame> told; // beside the questions of status
     while ((told = open.host.receive()) && told->header.opcode != static_cast<std::uint16_t>(ControlOp::terminate)) {

@@ -115,10 +115,31 @@ TEST_F(SessionHarness, a_module_that_is_not_granted_is_refused_by_name_before_th
 }
 
 TEST_F(SessionHarness, fewer_files_than_were_named_are_a_protocol_error) {
-    message.grant = grant_of({{"libtest_skel.so", std::nullopt}});
+    message.grant = grant_of({{"libtest_skel.so", std::array<std::byte, 32>{}}});
     message.module_files = {"libtest_skel.so"};
     start();
     EXPECT_EQ(join(), HostExit::protocol);
+}
+
+TEST_F(SessionHarness, more_directories_than_were_granted_are_a_protocol_error) {
+    const UniqueFd directory(::open(scratch.path("dsp").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    message.grant.limits.directories = 1;
+    start({directory.get(), directory.get()});
+    EXPECT_EQ(join(), HostExit::protocol);
+    EXPECT_EQ(dsp.devices, 0) << "no node was opened for it";
+}
+
+TEST_F(SessionHarness, a_directory_is_not_passed_off_as_a_module_file_or_the_other_way_round) {
+    const UniqueFd directory(::open(scratch.path("dsp").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const UniqueFd file = memory("the sealed one");
+    message.grant = grant_of({{"libtest_skel.so", std::array<std::byte, 32>{}}});
+    message.grant.limits = {.lanes = 2, .directories = 1};
+    message.module_files = {"libtest_skel.so"};
+    start({file.get(), directory.get()});
+    const Result<Frame> frame = control->receive();
+    ASSERT_TRUE(frame) << frame.error().text;
+    EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::failed));
+    EXPECT_EQ(join(), HostExit::ended);
 }
 
 } // namespace fastrpc::daemon

@@ -134,6 +134,7 @@ SessionHarness::SessionHarness() {
     message.grant.limits.lanes = 3;
     message.grant.limits.buffers = 4;
     message.grant.limits.mapped_bytes = 64U << 10;
+    message.grant.limits.directories = 2;
 }
 
 SessionHarness::~SessionHarness() {
@@ -208,7 +209,11 @@ Error SessionHarness::lost() {
 }
 
 ByeMessage SessionHarness::bye() {
-    const Result<Frame> frame = control->receive();
+    Result<Frame> frame = control->receive();
+    if (frame && frame->header.opcode == static_cast<std::uint16_t>(ControlOp::latency)) {
+        last_latency = decode<Latency>(frame->payload).value_or(Latency{});
+        frame = control->receive();
+    }
     EXPECT_TRUE(frame) << frame.error().text;
     if (!frame) return {};
     EXPECT_EQ(frame->header.opcode, static_cast<std::uint16_t>(ControlOp::bye));

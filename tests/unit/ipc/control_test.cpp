@@ -4,6 +4,7 @@
 #include "ipc/control.hpp"
 #include "ipc/frame.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <random>
 
@@ -17,7 +18,7 @@ const Grant grant{"unsigned-for-all",
                   12,
                   0xFEDC'BA98'7654'3210,
                   0x18,
-                  Limits{4, 16, 1ULL << 33, 256, 60000, 48, 1ULL << 34, 1024, 6, 300, 30000, 20000, 192, 1 << 16},
+                  Limits{4, 16, 1ULL << 33, 256, 60000, 48, 1ULL << 34, 1024, 6, 300, 30000, 20000, 192, 1 << 16, 3},
                   200,
                   1 << 15,
                   true};
@@ -75,6 +76,16 @@ bool same(const T& a, const T& b) {
         return a == b;
 }
 
+/// With modules, of which one was handed over, and its name among those of the files.
+StartMessage start_with_modules() {
+    StartMessage message = start();
+    std::array<std::byte, 32> hash{};
+    for (std::size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<std::byte>(i * 7 + 1);
+    message.grant.modules = {{"libone_skel.so", std::nullopt}, {"libtwo.so", hash}, {"c", std::nullopt}};
+    message.module_files = {"libtwo.so"};
+    return message;
+}
+
 template<class T>
 void expect_exact(const T& message) {
     const Bytes payload = encode(message);
@@ -96,7 +107,11 @@ void expect_exact(const T& message) {
 
 TEST(Control, every_message_survives_the_way_and_no_cut_or_surplus_byte_does) {
     expect_exact(start());
+    expect_exact(start_with_modules());
     expect_exact(description());
+    Description with_modules = description();
+    with_modules.grant.modules = start_with_modules().grant.modules;
+    expect_exact(with_modules);
     expect_exact(static_description());
     expect_exact(counters());
     expect_exact(Counters{});
@@ -125,6 +140,64 @@ TEST(Latency, a_call_counts_at_the_lowest_bound_that_it_does_not_exceed) {
     }
     EXPECT_EQ(Latency::place(0), 0U);
     EXPECT_EQ(Latency::place(~std::uint64_t{0}), Latency::bounds);
+}
+
+TEST(Control, modules_and_their_files_come_as_they_were_granted_or_not_at_all) {
+    const auto refused = [](const auto& change) {
+        StartMessage message = start_with_modules();
+        change(message);
+        return !decode<StartMessage>(encode(message));
+    };
+    using M = StartMessage;
+    EXPECT_FALSE(refused([](M&) {}));
+    EXPECT_FALSE(refused([](M& m) { m.module_files.clear(); })) << "a module whose file came may be told alone";
+    EXPECT_TRUE(refused([](M& m) { m.module_files = {"libthree.so"}; })) << "not granted";
+    EXPECT_TRUE(refused([](M& m) { m.module_files = {"libone_skel.so"}; })) << "its hash is not known";
+    EXPECT_TRUE(refused([](M& m) { m.module_files.emplace_back("libtwo.so"); })) << "twice";
+    EXPECT_TRUE(refused([](M& m) { m.grant.modules.push_back(m.grant.modules[1]); })) << "granted twice";
+    EXPECT_TRUE(refused([](M& m) { m.grant.modules.clear(); }));
+    for (const char* name : {"", "a/b.so", "../a.so", ".so", "a b", "a\n"})
+        EXPECT_TRUE(refused([&](M& m) { m.grant.modules[0].name = name; })) << name;
+    const auto granted = [&](std::size_t count) {
+        return [count](M& m) {
+            m.grant.modules.assign(count, {"x.so", std::nullopt});
+            m.grant.modules[0] = {"libtwo.so", std::array<std::byte, 32>{}};
+        };
+    };
+    EXPECT_FALSE(refused(granted(max_granted_modules)));
+    EXPECT_TRUE(refused(granted(max_granted_modules + 1)));
+    const auto handed_over = [&](std::size_t count) {
+        return [count](M& m) {
+            m.grant.modules.clear();
+            m.module_files.clear();
+            for (std::size_t i = 0; i < count; ++i) {
+                m.module_files.push_back("lib" + std::to_string(i) + ".so");
+                m.grant.modules.push_back({m.module_files.back(), std::array<std::byte, 32>{}});
+            }
+        };
+    };
+    EXPECT_FALSE(refused(handed_over(max_module_files)));
+    EXPECT_TRUE(refused(handed_over(max_module_files + 1)));
+    EXPECT_FALSE(refused([](M& m) { m.grant.limits.directories = max_session_directories; }));
+    EXPECT_TRUE(refused([](M& m) { m.grant.limits.directories = max_session_directories + 1; }));
+    Description d = description();
+    d.grant.modules.assign(max_granted_modules + 1, {"x.so", std::nullopt});
+    EXPECT_FALSE(decode<Description>(encode(d)));
+}
+
+TEST(Control, whether_a_module_has_a_hash_is_one_byte_that_is_0_or_1) {
+    StartMessage message = start();
+    message.grant.modules = {{"x.so", std::nullopt}};
+    const Bytes without = encode(message);
+    message.grant.modules[0].sha256 = std::array<std::byte, 32>{};
+    const Bytes with = encode(message);
+    const auto differs = std::ranges::mismatch(without, with);
+    ASSERT_NE(differs.in2, with.end());
+    EXPECT_EQ(*differs.in1, std::byte{0});
+    EXPECT_EQ(*differs.in2, std::byte{1});
+    Bytes bad = with;
+    bad[static_cast<std::size_t>(differs.in2 - with.begin())] = std::byte{2};
+    EXPECT_FALSE(decode<StartMessage>(bad));
 }
 
 TEST(Control, every_domain_kind_and_state_survives) {
@@ -239,6 +312,7 @@ TEST(Control, reports_out_of_order_or_an_empty_page_that_asks_on_are_refused) {
 TEST(Control, random_garbage_is_refused_or_meaningful) {
     std::mt19937 random(23);
     const std::vector<Bytes> seeds{encode(start()),
+                                   encode(start_with_modules()),
                                    encode(description()),
                                    encode(counters()),
                                    encode(FailedMessage{ErrorKind::dsp, 1, "x"}),
@@ -257,6 +331,9 @@ TEST(Control, random_garbage_is_refused_or_meaningful) {
         }
         if (const auto m = decode<StartMessage>(bytes)) {
             ASSERT_FALSE(is_static(m->kind));
+            ASSERT_LE(m->grant.modules.size(), max_granted_modules);
+            ASSERT_LE(m->module_files.size(), max_module_files);
+            ASSERT_LE(m->grant.limits.directories, max_session_directories);
         }
         if (const auto m = decode<Description>(bytes)) {
             ASSERT_EQ(is_static(m->kind), m->session_id == 0);

@@ -31,7 +31,8 @@ inline Grant wire_grant() {
                     .queue_ms = 30000,
                     .reclaim_idle_ms = 20000,
                     .best_priority = 192,
-                    .stack_bytes = 1 << 16};
+                    .stack_bytes = 1 << 16,
+                    .directories = 3};
     grant.thread_priority = 200;
     grant.thread_stack = 1 << 15;
     grant.trusted = true;

@@ -83,7 +83,7 @@ TEST_F(Check, a_table_says_of_each_request_what_was_expected_and_what_came) {
  {"uid": 2, "groups": [50], "label": "app7", "domain": "cdsp", "pd": "signed", "expect": "ask", "rule": "b"},
  {"uid": 2, "groups": [50], "domain": "cdsp", "pd": "signed", "expect": "ask"},
  {"user": "daemon", "groups": ["daemon"], "domain": "adsp", "pd": "signed", "expect": "deny", "rule": "c",
-  "modules": ["x.so"], "attributes": ["crc", "debug"], "lanes": 3, "memory": 5000000000, "priority": 7, "stack": 9}
+  "modules": ["x.so"], "attributes": ["crc", "debug"], "directories": 2, "lanes": 3, "memory": 5000000000, "priority": 7, "stack": 9}
 ]})");
     ASSERT_TRUE(outcomes) << outcomes.error().text;
     ASSERT_EQ(outcomes->size(), 5U);
@@ -102,8 +102,8 @@ TEST_F(Check, a_table_says_of_each_request_what_was_expected_and_what_came) {
     EXPECT_EQ((*outcomes)[3].expected, Effect::ask);
     EXPECT_EQ((*outcomes)[3].got, Effect::deny);
     EXPECT_EQ((*outcomes)[4].request.substr((*outcomes)[4].request.find(':')),
-              ": signed on adsp with modules \"x.so\" with attributes debug, crc, lanes 3, memory 5000000000, "
-              "priority 7, stack 9");
+              ": signed on adsp with modules \"x.so\" with attributes debug, crc, directories 2, lanes 3, "
+              "memory 5000000000, priority 7, stack 9");
 }
 
 TEST_F(Check, a_table_asks_with_modules_their_hashes_and_the_node) {
@@ -161,6 +161,8 @@ TEST_F(Check, a_table_that_is_wrong_is_refused_with_its_place) {
             {with_part("\"uid\": 1", R"("uid": 1, "node": "qda")"),
              R"(2:20: there is no kind of node "qda" (known: "misc", "accel"))"},
             {with_part("\"uid\": 1", R"("uid": 1, "lanes": 0)"), R"(2:21: "lanes" must be from 1 to 255, not 0)"},
+            {with_part("\"uid\": 1", R"("uid": 1, "directories": 9)"),
+             R"(2:27: "directories" must be from 1 to 8, not 9)"},
             {with_part("\"uid\": 1", R"("uid": 1, "modules": [])"), R"(2:23: "modules" is empty; name at least one)"},
             {with_part("\"uid\": 1", R"("uid": 1, "modules": [1])"),
              "2:24: a module is a name or an object, not a whole number"},

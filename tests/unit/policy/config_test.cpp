@@ -59,7 +59,7 @@ TEST_F(Config, the_default_lets_group_fastrpc_open_unsigned_sessions_and_nothing
             if (member.allowed) {
                 EXPECT_EQ(member.grant.attributes, attribute::unsigned_module);
                 EXPECT_EQ(member.grant.limits,
-                          (Limits{4, 16, 256U << 20, 256, 60000, 64, 1U << 30, 4096, 8, 600, 30000, 0, 0, 0}));
+                          (Limits{4, 16, 256U << 20, 256, 60000, 64, 1U << 30, 4096, 8, 600, 30000, 0, 0, 0, 8}));
             }
             const Decision other = policy.decide({1000, {1000}, ""}, {domain, kind});
             EXPECT_FALSE(other.allowed);

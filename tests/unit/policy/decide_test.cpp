@@ -109,11 +109,12 @@ TEST_F(Decide, an_unsigned_pd_is_denied_where_the_domain_has_none_whatever_the_r
 
 TEST_F(Decide, a_grant_holds_what_its_rule_says) {
     const Policy policy = good(file_of({
-        rule("full", R"("users": [1])", R"("cdsp")", R"("unsigned", "system-unsigned", "signed")", "allow",
-             R"("trusted": true, "attributes": ["debug", "privileged"], "limits": {"sessions_per_uid": 2, "lanes": 3, )"
-             R"("mapped_bytes": 5000000000, "buffers": 7, "deadline_ms": 1234, "lanes_per_uid": 5, )"
-             R"("mapped_bytes_per_uid": 6000000000, "fds_per_uid": 900, "queued_per_uid": 3, "opens_per_minute": 17, )"
-             R"("queue_ms": 250, "reclaim_idle_ms": 1500, "best_priority": 99, "stack_bytes": 65536})"),
+        rule(
+            "full", R"("users": [1])", R"("cdsp")", R"("unsigned", "system-unsigned", "signed")", "allow",
+            R"("trusted": true, "attributes": ["debug", "privileged"], "limits": {"sessions_per_uid": 2, "lanes": 3, )"
+            R"("mapped_bytes": 5000000000, "buffers": 7, "deadline_ms": 1234, "lanes_per_uid": 5, )"
+            R"("mapped_bytes_per_uid": 6000000000, "fds_per_uid": 900, "queued_per_uid": 3, "opens_per_minute": 17, )"
+            R"("queue_ms": 250, "reclaim_idle_ms": 1500, "best_priority": 99, "stack_bytes": 65536, "directories": 5})"),
         rule("bare", R"("users": [2])", R"("cdsp")", R"("unsigned", "signed")", "allow"),
         rule("partial", R"("users": [3])", R"("cdsp")", R"("signed")", "allow", R"("limits": {"lanes": 9})"),
     }));
@@ -122,7 +123,7 @@ TEST_F(Decide, a_grant_holds_what_its_rule_says) {
     EXPECT_EQ(full.file, directories_[0] + "/p.json");
     EXPECT_EQ(full.line, 2U);
     EXPECT_TRUE(full.trusted);
-    EXPECT_EQ(full.limits, (Limits{2, 3, 5000000000U, 7, 1234, 5, 6000000000U, 900, 3, 17, 250, 1500, 99, 65536}));
+    EXPECT_EQ(full.limits, (Limits{2, 3, 5000000000U, 7, 1234, 5, 6000000000U, 900, 3, 17, 250, 1500, 99, 65536, 5}));
     EXPECT_EQ(full.attributes, attribute::unsigned_module | attribute::debug | attribute::privileged);
     EXPECT_EQ(policy.decide({1, {}, ""}, {Domain::cdsp, PdKind::system_unsigned}).grant.attributes,
               attribute::unsigned_module | attribute::system_unsigned_pd | attribute::debug | attribute::privileged);
@@ -148,7 +149,9 @@ TEST_F(Decide, a_sum_per_uid_holds_at_least_one_session) {
     EXPECT_EQ(limits_of(R"("lanes": 200)").lanes_per_uid, 200U);
     EXPECT_EQ(limits_of(R"("mapped_bytes": 2147483648)").mapped_bytes_per_uid, 1ULL << 31);
     EXPECT_EQ(limits_of(R"("buffers": 65536)").fds_per_uid,
-              65536U + 4 * host_lane_fds + max_session_directories + max_module_files + host_fds);
+              65536U + 4 * host_lane_fds + 1 + max_module_files + host_fds);
+    EXPECT_EQ(limits_of(R"("buffers": 65536, "directories": 8)").fds_per_uid,
+              65536U + 4 * host_lane_fds + 8 + max_module_files + host_fds);
     EXPECT_EQ(limits_of(R"("lanes_per_uid": 4)").lanes_per_uid, 4U);
     for (const auto& [limits, name] : {std::pair(R"("lanes_per_uid": 3)", "lanes_per_uid"),
                                        std::pair(R"("mapped_bytes_per_uid": 1)", "mapped_bytes_per_uid"),

@@ -274,6 +274,37 @@ TEST_F(Explain, a_near_miss_says_which_condition_failed_and_what_it_wants) {
               "no rule allows uid 7 a signed PD on cdsp with attributes ptrace; nearest: rule");
 }
 
+TEST_F(Explain, a_rule_that_gives_fewer_directories_than_are_brought_is_a_near_miss_that_can_be_mended) {
+    const Policy policy = good(file_of({
+        rule("none", R"("users": [7])", R"("cdsp")", R"("signed")", "allow", R"("limits": {"directories": 0})"),
+        rule("one", R"("users": [7])", R"("cdsp")", R"("signed")", "allow"),
+        rule("two", R"("users": [7])", R"("cdsp")", R"("signed")", "ask", R"("limits": {"directories": 2})"),
+        rule("four", R"("users": [7])", R"("adsp")", R"("signed")", "allow", R"("limits": {"directories": 4})"),
+    }));
+    Object object = cdsp_signed;
+    object.directories = 3;
+    const Explanation why = policy.explain({7, {}, ""}, object);
+    EXPECT_EQ(why.decision.reason,
+              "no rule allows uid 7 a signed PD on cdsp with 3 directories of the client's; nearest: rule \"none\" " +
+                  at(2) +
+                  " allows it, but only with no directory of the client's (its limit \"directories\"), rule "
+                  "\"one\" " +
+                  at(3) +
+                  " allows it, but only with one directory of the client's (its limit "
+                  "\"directories\"), rule \"two\" " +
+                  at(4) +
+                  " asks polkit about it, but only with up to 2 "
+                  "directories of the client's (its limit \"directories\"), and others");
+    ASSERT_EQ(why.near.size(), 4U);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(why.near[i].condition, "directories");
+    EXPECT_EQ(why.near[3].condition, "domains");
+    EXPECT_NE(why.change_json.find(R"("limits": {"directories": 3})"), std::string::npos) << why.change_json;
+    const Policy mended = follow(why.decision.fix);
+    EXPECT_TRUE(mended.allows({7, {}, ""}, object));
+    object.directories = 4;
+    EXPECT_FALSE(mended.allows({7, {}, ""}, object)) << "no more than was asked for";
+}
+
 TEST_F(Explain, sixteen_near_misses_are_told_and_the_others_counted) {
     std::vector<std::string> rules;
     for (int i = 0; i < 40; ++i)
@@ -295,7 +326,8 @@ TEST_F(Explain, the_change_holds_all_that_was_asked_for) {
                         .thread_priority = 100,
                         .thread_stack = 1U << 30,
                         .memory = 1U << 28,
-                        .lanes = 33};
+                        .lanes = 33,
+                        .directories = 8};
     const Explanation why = Policy().explain({7, {50}, "u:r:t:s0-c1,c2"}, object);
     EXPECT_EQ(why.change_file, "/etc/fastrpcd/policy.d/60-uid-7-cdsp-signed.json");
     EXPECT_EQ(why.change_json,
@@ -304,7 +336,7 @@ TEST_F(Explain, the_change_holds_all_that_was_asked_for) {
               R"("sha256": ")" +
                   std::string(64, 'b') +
                   R"("}], "effect": "allow", "attributes": ["debug", "crc"], "limits": {"lanes": 33, "mapped_bytes": )"
-                  R"(268435456, "best_priority": 100, "stack_bytes": 16777216}}]})");
+                  R"(268435456, "best_priority": 100, "stack_bytes": 16777216, "directories": 8}}]})");
     EXPECT_EQ(why.decision.fix, "an administrator can add " + why.change_file + " with " + why.change_json);
     const Grant grant = good(why.change_json).decide({7, {}, "u:r:t:s0-c1,c2"}, object).grant;
     EXPECT_EQ(grant.limits.lanes, 33U);
@@ -325,6 +357,9 @@ TEST_F(Explain, what_no_rule_can_say_is_not_advised) {
     for (const char* name : {"a*.so", "/a.so", "", "a\"b"})
         EXPECT_EQ(fix_of({7, {}, ""}, cdsp_signed, {{name, std::nullopt}}),
                   "no rule can name one of the modules; ask for modules by the names of their files");
+    Object many = cdsp_signed;
+    many.directories = 9;
+    EXPECT_EQ(fix_of({7, {}, ""}, many), "no rule can give more than 8 directories; bring fewer");
     Object object = cdsp_signed;
     object.attributes = attribute::crc | 0x40000000;
     EXPECT_EQ(fix_of({7, {}, ""}, object), "no rule can give attributes 0x40000000; ask without them");

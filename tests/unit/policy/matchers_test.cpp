@@ -212,6 +212,35 @@ TEST_F(Matchers, a_rule_that_does_not_narrow_is_not_about_requests_beyond_its_li
     EXPECT_EQ(answer(policy, {1, {}, ""}, urgent), ".");
 }
 
+TEST_F(Matchers, a_rule_is_not_about_requests_that_bring_more_directories_than_it_gives) {
+    const Policy policy = good(file_of({
+        rule("ban", R"("users": [9])", cdsp, signed_kind, "deny", R"("priority": 9)"),
+        rule("none", R"("users": [1, 9])", cdsp, signed_kind, "allow", R"("limits": {"directories": 0})"),
+        rule("bare", R"("users": [1, 2, 9])", cdsp, signed_kind, "allow"),
+        rule("three", R"("users": [1, 2, 9], "groups": [50])", cdsp, signed_kind, "ask",
+             R"("narrows": false, "limits": {"directories": 3})"),
+        rule("all", R"("labels": ["big*"])", cdsp, signed_kind, "allow",
+             R"("modules": ["*"], "limits": {"directories": 8})"),
+    }));
+    const std::vector<ModuleRequest> modules{module("a.so")};
+    const auto answers = [&](const Subject& subject) {
+        std::vector<std::string> all;
+        for (std::uint32_t count = 0; count <= 9; ++count)
+            all.push_back(answer(policy, subject,
+                                 {.domain = Domain::cdsp, .kind = PdKind::signed_user, .directories = count}, modules));
+        return all;
+    };
+    using Row = std::vector<std::string>;
+    //                                        0       1       2         3         4      5      6      7      8      9
+    EXPECT_EQ(answers({1, {}, ""}), (Row{"none", "bare", ".", ".", ".", ".", ".", ".", ".", "."}));
+    EXPECT_EQ(answers({1, {50}, ""}), (Row{"none", "bare", "?three", "?three", ".", ".", ".", ".", ".", "."}));
+    EXPECT_EQ(answers({2, {50}, "big"}),
+              (Row{"bare", "bare", "?three", "?three", "all", "all", "all", "all", "all", "."}));
+    EXPECT_EQ(answers({3, {50}, "big1"}), (Row{"all", "all", "all", "all", "all", "all", "all", "all", "all", "."}));
+    EXPECT_EQ(answers({9, {50}, "big"}), Row(10, "!ban")) << "denied, whatever is brought";
+    EXPECT_EQ(answers({4, {50}, ""}), Row(10, "."));
+}
+
 TEST_F(Matchers, how_loud_a_decision_is_is_its_rules_to_say) {
     const Policy policy = good(file_of({
         rule("a", R"("users": [1])", cdsp, signed_kind, "allow"),
@@ -255,6 +284,8 @@ TEST_F(Matchers, none_of_it_is_allocated_for) {
     object.modules = modules;
     allowed = policy.allows(subject, object) || allowed;
     object.attributes = attribute::crc;
+    allowed = policy.allows(subject, object) || allowed;
+    object.directories = 3;
     allowed = policy.allows(subject, object) || allowed;
     EXPECT_EQ(allocations(), before);
     EXPECT_TRUE(allowed); // with its modules

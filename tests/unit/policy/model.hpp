@@ -26,7 +26,7 @@ struct Model {
     std::vector<std::pair<std::string, char>> modules; ///< with the digit of their hash, or 0
     std::vector<char> hashes;                          ///< digit that all 64 are
     std::vector<std::pair<std::string, std::uint32_t>> attributes;
-    std::optional<std::uint32_t> lanes;
+    std::optional<std::uint32_t> lanes, directories;
     bool narrows = true;
 };
 
@@ -97,6 +97,7 @@ inline std::vector<std::string> failing(const Model& m, const Request& request) 
     std::uint32_t given = own_attributes(o.kind);
     for (const auto& [name, bit] : m.attributes) given |= bit;
     want("attributes", deny || (o.attributes & ~given) == 0);
+    want("directories", deny || o.directories <= m.directories.value_or(1));
     want("limits", m.narrows || o.lanes <= m.lanes.value_or(4));
     return keys;
 }
@@ -140,7 +141,10 @@ inline std::string json(const Model& m) {
         add(more, "module_sha256", list(m.hashes, [&](char digit) { return quoted(std::string(64, digit)); }));
     if (!m.attributes.empty())
         add(more, "attributes", list(m.attributes, [&](const auto& attribute) { return quoted(attribute.first); }));
-    if (m.lanes) add(more, "limits", R"({"lanes": )" + std::to_string(*m.lanes) + "}");
+    std::string limits;
+    if (m.lanes) add(limits, "lanes", std::to_string(*m.lanes));
+    if (m.directories) add(limits, "directories", std::to_string(*m.directories));
+    if (!limits.empty()) add(more, "limits", "{" + limits + "}");
     if (!m.narrows) add(more, "narrows", "false");
     return rule(m.name, subject, inner(list(m.domains, [&](Domain d) { return quoted(to_string(d)); })),
                 inner(list(m.kinds, [&](PdKind k) { return quoted(to_string(k)); })),
@@ -188,6 +192,7 @@ public:
         if (m.effect == policy::Effect::deny) return m;
         m.attributes = some(attributes, 4);
         if (chance(2)) m.lanes = 1 + static_cast<std::uint32_t>(below(255));
+        m.directories = some_directories();
         m.narrows = !chance(4);
         return m;
     }
@@ -209,6 +214,7 @@ public:
         }
         if (chance(3))
             for (const auto& [name, bit] : some(attributes, 4)) request.object.attributes |= bit;
+        request.object.directories = some_directories().value_or(0);
         if (chance(3)) request.object.lanes = 1 + static_cast<std::uint32_t>(below(255));
         return request;
     }
@@ -222,7 +228,12 @@ public:
 private:
     static inline const std::vector<std::pair<std::string, std::uint32_t>> attributes{
         {"debug", 1}, {"ptrace", 2}, {"crc", 4}, {"adaptive-qos", 16}, {"system-process", 32}, {"privileged", 64}};
-    std::mt19937 random_;
+    /// Of a generator of its own, so that all else is as it was before there were any.
+    std::optional<std::uint32_t> some_directories() {
+        const auto number = static_cast<std::uint32_t>(directories_() % 36);
+        return number < 9 ? std::optional(number) : std::nullopt;
+    }
+    std::mt19937 random_, directories_{random_};
 };
 
 } // namespace fastrpc::test

@@ -59,8 +59,10 @@ TEST_F(Property, decisions_and_grants_are_those_of_the_first_matching_rule_alone
             ASSERT_EQ(got.grant.modules, request.modules);
             Limits limits = policy::default_limits;
             if (want->lanes) limits.lanes = *want->lanes;
+            if (want->directories) limits.directories = *want->directories;
             limits.lanes_per_uid = std::max(limits.lanes_per_uid, limits.lanes); // at least one session
             ASSERT_EQ(got.grant.limits, limits);
+            ASSERT_LE(request.object.directories, got.grant.limits.directories);
         });
     }
     EXPECT_GT(std::ranges::min(seen), 1000);
@@ -202,7 +204,8 @@ TEST_F(Property, the_change_that_is_advised_lets_this_request_pass_and_none_of_a
             return other.subject.uid == asked.subject.uid && other.object.domain == asked.object.domain &&
                    other.object.kind == asked.object.kind && modules &&
                    (asked.subject.label.empty() || other.subject.label == asked.subject.label) &&
-                   (other.object.attributes & ~asked.object.attributes & ~own_attributes(asked.object.kind)) == 0;
+                   (other.object.attributes & ~asked.object.attributes & ~own_attributes(asked.object.kind)) == 0 &&
+                   other.object.directories <= std::max(asked.object.directories, 1U); // any rule gives one
         };
         for (int i = 0; i < 1000; ++i) {
             Request other = make_.request();
@@ -249,7 +252,7 @@ TEST_F(Property, a_rule_nearly_matched_when_all_but_the_condition_told_are_met) 
             ASSERT_EQ(near, why.near_count);
         }
     }
-    EXPECT_EQ(conditions.size(), 10U); // each of them was seen
+    EXPECT_EQ(conditions.size(), 11U); // each of them was seen
 }
 
 TEST_F(Property, a_missing_field_never_allows_more) {
@@ -259,7 +262,7 @@ TEST_F(Property, a_missing_field_never_allows_more) {
                                         R"("kinds": ["signed"], )",
                                         R"(, "attributes": ["crc"])",
                                         R"(, "limits": {"sessions_per_uid": 1, "lanes": 4, "mapped_bytes": 16777216, )"
-                                        R"("buffers": 16, "deadline_ms": 10000})",
+                                        R"("buffers": 16, "deadline_ms": 10000, "directories": 1})",
                                         R"(, "trusted": true)",
                                         R"("name": "x", )"};
     const std::string text = file_of({R"({"name": "x", "subject": {"users": [1], "groups": [2]}, "domains": ["cdsp"], )"
