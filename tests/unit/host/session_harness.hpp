@@ -106,6 +106,7 @@ protected:
     Error lost();
     LostReason why = LostReason::unknown;
     ByeMessage bye();
+    std::optional<Latency> last_latency; ///< that came before the bye
     /// Waits for the host's end.
     HostExit join();
 
