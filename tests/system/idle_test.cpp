@@ -34,8 +34,8 @@ TEST(Idle, a_machine_at_rest_logs_nothing_and_sleeps) {
         const std::uint64_t wakeups = each.wakeups - before[each.pid];
         std::printf("%-44s %12llu %10llu\n", each.name.c_str(), static_cast<unsigned long long>(wakeups),
                     static_cast<unsigned long long>(each.rss_kib));
-        // fastrpcd feeds its watchdog every 15 s.
-        EXPECT_LT(wakeups, 30U) << each.name;
+        // fastrpcd feeds its watchdog every 15 s; hosts have nothing to do.
+        EXPECT_LE(wakeups, static_cast<std::uint64_t>(watched / 10s + 5)) << each.name;
     }
     EXPECT_EQ(after.size(), before.size());
     EXPECT_EQ(journal.lines(), "");
