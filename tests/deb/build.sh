@@ -22,7 +22,8 @@ if [ $# -gt 1 ]; then
 fi
 export DEB_BUILD_OPTIONS=$options
 
-sources() { (cd "$source" && git ls-files -z --cached --others --exclude-standard ':!tests'); } # built without them
+# What packages are made of; they are built without tests.
+sources() { (cd "$source" && git ls-files -z --cached --others --exclude-standard ':!tests' ':!dev' ':!.ci'); }
 stamp=$({ sources | (cd "$source" && xargs -0 sha256sum); echo "$* $options"; cat "$0"; } | sha256sum)
 if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
