@@ -37,6 +37,9 @@ Result<json> call_bus(sd_bus* bus, sd_bus_message* request, std::uint64_t limit_
                "fastrpcd is not running: nobody owns org.fastrpc1 on the system bus; try: systemctl start fastrpcd"};
     if (::sd_bus_error_has_name(&error, "org.fastrpc1.Error.AccessDenied") != 0) why.kind = ErrorKind::denied;
     if (::sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY) != 0) why.kind = ErrorKind::lost;
+    if (called == -ETIMEDOUT)
+        why.text =
+            fmt::format("fastrpcd has not answered for {} s; try: systemctl status fastrpcd", patience_us / 1'000'000);
     ::sd_bus_error_free(&error);
     return std::unexpected(std::move(why));
 }

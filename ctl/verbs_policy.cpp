@@ -78,6 +78,15 @@ int list(const Tool& tool, const Files& asked) {
     return done;
 }
 
+int reload_now(const Tool& tool) {
+    auto client = tool.connect();
+    if (!client) return tool.complain(client.error());
+    const auto answer = reload_policy(*client);
+    if (!answer) return tool.complain_of_denial(answer.error());
+    tool.print(*answer, reload_text);
+    return done;
+}
+
 void add_explain(Tool& tool, CLI::App& group) {
     const auto asked = std::make_shared<Asked>();
     auto* explained = add(tool, group, "explain", "whether somebody may have a PD, and why",
@@ -132,8 +141,7 @@ void add_policy_verbs(Tool& tool, CLI::App& app) {
     add_files(tool, *group);
     add_explain(tool, *group);
     add_decision_log(tool, *group);
-    auto* reload = add(tool, *group, "reload", "reads the policy's files anew",
-                       [&tool] { return tool.query(reload_policy, reload_text); });
+    auto* reload = add(tool, *group, "reload", "reads the policy's files anew", [&tool] { return reload_now(tool); });
     reload->footer(
         "Only root may, and whom polkit lets. When a file is broken the policy before stays in force, and this fails.");
 }

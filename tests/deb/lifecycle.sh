@@ -8,6 +8,7 @@ set -euo pipefail
 work=$(readlink -m "$1"); shift
 here=$(dirname "$(readlink -f "$0")")
 . "$here/root.sh"
+. "$here/later.sh"
 make_root "$work" "$@"
 
 root=$(mktemp -d "$work/scratch-XXXXXX")
@@ -72,17 +73,9 @@ table() { # table STEP COLUMN
 asked() { grep -qE -- "$1" "$calls"; }
 asked_not() { ! grep -E -- "$1" "$calls"; }
 
-# A later version of the same packages.
-mkdir "$root/first" "$root/second"
-for deb in "$@"; do
-    cp "$deb" "$root/first"
-    unpacked=$(mktemp -d "$work/unpacked-XXXXXX")
-    dpkg-deb -R "$deb" "$unpacked"
-    version=$(dpkg-deb -f "$deb" Version)
-    sed -i "s/\\(^Version: \\|(= \\)$version/\\1$version+upgrade/" "$unpacked/DEBIAN/control"
-    dpkg-deb --root-owner-group -b "$unpacked" "$root/second" >/dev/null
-    rm -rf "$unpacked"
-done
+mkdir "$root/first"
+cp "$@" "$root/first"
+later_packages "$root/second" "$@"
 names=()
 for deb in "$@"; do names+=("$(dpkg-deb -f "$deb" Package)"); done
 before=$(files)

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <thread>
 
@@ -11,8 +12,6 @@ using namespace fastrpc;
 using namespace fastrpc::test;
 
 namespace {
-
-constexpr int rounds = 50;
 
 /// Of each host of a static PD, what changes when it is started anew.
 std::map<std::string, std::string> static_hosts() {
@@ -48,8 +47,8 @@ private:
     std::thread thread_;
 };
 
-/// `end` ends the process of fastrpcd once; true when another serves.
-void survive(const char* what, const std::function<void(int pid)>& end) {
+/// `end`, which ends the process of fastrpcd, again and again.
+void survive(const char* what, int rounds, const std::function<void(int pid)>& end) {
     Words command = as(member, caller({"--calls", "0", "--threads", "2", "--label", "load"}));
     auto load = stack::LineProgram::start({.command = std::move(command)});
     ASSERT_TRUE(load) << load.error().text;
@@ -80,9 +79,10 @@ void survive(const char* what, const std::function<void(int pid)>& end) {
     EXPECT_TRUE(eventually([&] { return loaded() == session; })) << "the session is listed again";
     load->end_input();
     const json result = json::parse(load->line(), nullptr, false);
-    std::printf("%s %d times in %.1f s: %llu calls, %llu failed, %llu mixed up; other sessions: %d opened, %d refused, "
+    std::printf("%s %d times in %.1f s: %zu static PDs as before; %llu calls, %llu failed, %llu mixed up; other "
+                "sessions: %d opened, %d refused, "
                 "%d hung\n",
-                what, rounds, took.count(), result.value("calls", 0ULL), result.value("failed", 0ULL),
+                what, rounds, took.count(), before.size(), result.value("calls", 0ULL), result.value("failed", 0ULL),
                 result.value("mixed", 0ULL), opener.opened.load(), opener.refused.load(), opener.hung.load());
     if (opener.refused > 0) std::printf("the last refusal: %s\n", opener.refusal.c_str());
     EXPECT_GT(result.value("calls", 0), 1000) << result;
@@ -96,11 +96,48 @@ void survive(const char* what, const std::function<void(int pid)>& end) {
 } // namespace
 
 TEST(Restart, fifty_restarts_under_load_lose_nothing) {
-    survive("restarted", [](int) { output({"/usr/bin/systemctl", "restart", "fastrpcd"}); });
+    survive("restarted", 50, [](int) { output({"/usr/bin/systemctl", "restart", "fastrpcd"}); });
 }
 
 TEST(Restart, fifty_kills_under_load_lose_nothing) {
-    survive("killed", [](int pid) { ::kill(pid, SIGKILL); });
+    survive("killed", 50, [](int pid) { ::kill(pid, SIGKILL); });
+}
+
+TEST(Restart, an_upgrade_of_the_packages_under_load_loses_nothing) {
+    const auto version = [] {
+        return output({"/usr/bin/dpkg-query", "--show", "--showformat=${Version}\\n", "fastrpcd"});
+    };
+    const auto programs_gone = [] { // running programs whose files were replaced
+        int gone = 0;
+        std::error_code ignored;
+        for (const ProcessFacts& each : our_processes())
+            gone += std::filesystem::read_symlink("/proc/" + std::to_string(each.pid) + "/exe", ignored)
+                        .string()
+                        .ends_with(" (deleted)");
+        return gone;
+    };
+    const std::string before = version();
+    survive("upgraded", 1, [](int) {
+        const Words apt{"/usr/bin/apt-get",
+                        "--quiet=2",
+                        "--yes",
+                        "-o",
+                        "Dir::Etc::SourceList=/test/upgrade/sources.list",
+                        "-o",
+                        "Dir::Etc::SourceParts=-",
+                        "-o",
+                        "APT::Sandbox::User=root"};
+        for (const char* verb : {"update", "upgrade"}) {
+            Words words = apt;
+            words.emplace_back(verb);
+            output(std::move(words));
+        }
+    });
+    EXPECT_EQ(version(), before + "+upgrade");
+    const int old_hosts = programs_gone();
+    std::printf("%s -> %s; %d hosts of before go on\n", before.c_str(), version().c_str(), old_hosts);
+    EXPECT_GE(old_hosts, 4) << "static PDs are served by the programs of before";
+    EXPECT_EQ(output({"/usr/bin/systemctl", "list-units", "--failed", "--plain", "--no-legend"}), "");
 }
 
 TEST(Restart, a_fastrpcd_that_cannot_start_is_tried_at_a_bounded_rate_and_comes_back) {

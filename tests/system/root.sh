@@ -17,11 +17,14 @@ make_root() {
     echo "$stamp" >"$1/root.stamp"
 }
 
-# install_product BUILD ROOT: as a package would.
-install_product() {
-    DESTDIR=$2 meson install -C "$1" --no-rebuild --quiet
-    systemd-sysusers --root="$2"
-    systemd-tmpfiles --root="$2" --create fastrpcd.conf
+# install_packages DIR ROOT: all of DIR, as in an image that is made for a machine: nothing runs yet.
+install_packages() {
+    mkdir "$2/packages"
+    cp "$1"/*.deb "$2/packages"
+    chroot "$2" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
+        sh -c 'dpkg --install /packages/*.deb' >"$work/install.log" 2>&1 ||
+        { cat "$work/install.log" >&2; die "the packages cannot be installed in the root"; }
+    rm -r "$2/packages"
 }
 
 # prepare_root ROOT SOURCE: users, the suite's unit, and a machine that boots to nothing else.

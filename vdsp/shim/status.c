@@ -28,10 +28,16 @@ static void look_like_node(dev_t number, struct stat* status) {
     status->st_blocks = 0;
 }
 
+/* Whoever may connect to the server may open its nodes: they belong to those whom its socket belongs to. */
 static int node_status(const char* name, struct stat* status) {
     const int error = shim_lookup(name);
     if (error != 0) return -error;
+    struct stat socket;
     memset(status, 0, sizeof *status);
+    if (SHIM_CALL(SYS_newfstatat, AT_FDCWD, shim_server_path(), &socket, 0, 0, 0) == 0) {
+        status->st_uid = socket.st_uid;
+        status->st_gid = socket.st_gid;
+    }
     look_like_node(number_of(name), status);
     return 0;
 }
