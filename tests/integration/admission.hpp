@@ -10,9 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 namespace fastrpc::test {
+
+/// Of every Debian, and with no session of their own elsewhere.
+inline const std::vector<std::string> users{"sys", "sync", "man", "lp", "mail", "news", "uucp", "nobody"};
 
 inline unsigned rounds(unsigned usual) {
     const char* given = std::getenv("FASTRPC_ADMISSION_ROUNDS");

@@ -13,7 +13,6 @@ using namespace fastrpc::test;
 namespace {
 
 constexpr std::uint32_t long_wait = 120'000; // what a test waits at most for an answer that must come
-const std::vector<std::string> users{"sys", "sync", "man", "lp", "mail", "news", "uucp", "nobody"};
 
 std::vector<uid_t> user_uids() {
     std::vector<uid_t> uids;

@@ -19,7 +19,6 @@ using namespace fastrpc::test;
 
 namespace {
 
-const std::vector<std::string> users{"sys", "sync", "man", "lp", "mail", "news", "uucp", "nobody"};
 constexpr unsigned variants = 2;
 
 /// Half of the users have their rule in one file, half in another; how many lanes they get tells the variant.
