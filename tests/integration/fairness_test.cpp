@@ -1,5 +1,5 @@
 // One user's flood leaves the others their share: what another user waits for its sessions and calls is printed, alone
-// and beside it. Every user is a process in a session of its own, as logins and services are.
+// and beside it. Every user is a process of its own.
 #include "client/fastrpc.hpp"
 #include "tests/integration/admission.hpp"
 #include "tests/integration/bus_user.hpp"

@@ -36,7 +36,6 @@ public:
     explicit Child(const std::function<void()>& body) : pid_(::fork()) {
         if (pid_ != 0) return;
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ::setsid(); // as a login or a service has it
         try {
             body();
         } catch (const std::exception& error) {

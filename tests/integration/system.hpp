@@ -95,7 +95,6 @@ public:
             system.client("tests/integration/fastrpc-caller", caller_arguments(std::move(arguments)), user);
         launch.input = child_in.get();
         launch.output = child_out.get();
-        launch.session = true;
         auto process = stack::Process::start(launch);
         if (!process) throw std::runtime_error(process.error().text);
         process_ = std::make_unique<stack::Process>(std::move(*process));

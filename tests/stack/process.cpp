@@ -1,13 +1,10 @@
 #include "tests/stack/process.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
-#include <filesystem>
-#include <fstream>
 #include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -64,7 +61,7 @@ bool keep_capability(int number) {
         *listen_pid = '\0';
     }
     ::syscall(SYS_close_range, listener >= 0 ? 4 : 3, ~0U, 0);
-    if (launch.session) ::setsid();
+    if (launch.group >= 0) ::setpgid(0, launch.group);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -115,6 +112,7 @@ Result<Process> Process::start(const Launch& launch) {
     const pid_t pid = ::fork();
     if (pid < 0) return fail_errno("fork", errno);
     if (pid == 0) child(launch, *who, argv.data(), envp.data(), listen_pid);
+    if (launch.group >= 0) ::setpgid(pid, launch.group);
     return Process(pid);
 }
 
@@ -170,26 +168,6 @@ Result<Outcome> run(Launch launch, std::chrono::milliseconds limit) {
     Outcome outcome{status ? exit_code(*status) : -1, contents(output.get()), contents(errors.get())};
     if (!status) outcome.errors += "\n(killed: it did not end in time)";
     return outcome;
-}
-
-std::vector<pid_t> children_that_name(const std::string& word) {
-    namespace fs = std::filesystem;
-    std::vector<pid_t> found;
-    for (const auto& process : fs::directory_iterator("/proc")) {
-        const std::string name = process.path().filename();
-        if (!std::ranges::all_of(name, [](char c) { return c >= '0' && c <= '9'; })) continue;
-        std::ifstream status(process.path() / "stat"), command(process.path() / "cmdline", std::ios::binary);
-        std::string line;
-        pid_t parent = -1;
-        char state = 0;
-        if (!std::getline(status, line, ')') || !(status >> state >> parent) || parent != ::getpid()) continue;
-        for (std::string next; std::getline(command, next, '\0');)
-            if (next == word) {
-                found.push_back(std::stoi(name));
-                break;
-            }
-    }
-    return found;
 }
 
 int exit_code(int status) {

@@ -21,8 +21,8 @@ struct Launch {
     int input = -1;                                 ///< stdin; -1 = /dev/null
     int output = -1;                                ///< stdout; -1 = ours
     int log = -1;                                   ///< stderr; -1 = ours
-    bool session = false; ///< in a session of its own, as services and logins are: so the scheduler shares the CPUs
-    int capability = -1;  ///< that `user` gets, as a unit's AmbientCapabilities gives it; -1 = none
+    pid_t group = -1;                               ///< process group to join; 0 = a new one; -1 = ours
+    int capability = -1; ///< that `user` gets, as a unit's AmbientCapabilities gives it; -1 = none
 };
 
 /// Kills its process when it dies first.
@@ -56,8 +56,6 @@ struct Outcome {
 };
 /// Runs to the end, with output collected; killed after `limit`.
 Result<Outcome> run(Launch launch, std::chrono::milliseconds limit = std::chrono::seconds(60));
-/// Children of ours, started here or left to us by their parent, with `word` among the words of their command.
-std::vector<pid_t> children_that_name(const std::string& word);
 /// Exit code of a wait status, 128 + signal for a killed process.
 int exit_code(int status);
 

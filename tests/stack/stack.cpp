@@ -175,9 +175,8 @@ std::vector<std::string> Stack::stop() {
 Stack::~Stack() {
     stop();
     // Session hosts are children of the activator and came to us when it ended (we are a subreaper).
-    for (const pid_t host : children_that_name(control_socket())) {
-        ::kill(host, SIGKILL);
-        ::waitpid(host, nullptr, 0);
+    if (group_ > 0) ::kill(-group_, SIGKILL);
+    while (group_ > 0 && ::waitpid(-group_, nullptr, 0) > 0) {
     }
 }
 
@@ -211,10 +210,12 @@ Status Stack::prepare() {
 }
 
 Result<Process> Stack::launch(Launch what) {
-    what.session = true;
+    what.group = group_;
     if (what.log < 0) what.log = options_.quiet ? log_.get() : -1;
     if (what.output < 0) what.output = what.log < 0 ? STDERR_FILENO : what.log;
-    return Process::start(what);
+    auto process = Process::start(what);
+    if (process && group_ == 0) group_ = process->pid();
+    return process;
 }
 
 Status Stack::start_bus() {
@@ -286,9 +287,8 @@ Status Stack::start_sockets() {
     auto environment = device_environment();
     add_environment(environment, options_.environment);
     for (const auto& [name, value] : environment) activator.command.push_back("--setenv=" + name + "=" + value);
-    for (const std::string& word :
-         {std::string("/usr/bin/setsid"), host_program().string(), std::string("--session"), std::string("--control"),
-          control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
+    for (const std::string& word : {host_program().string(), std::string("--session"), std::string("--control"),
+                                    control_socket().string(), std::string("--dsp-dir"), dsp_directory().string()})
         activator.command.push_back(word);
     auto process = launch(std::move(activator));
     if (!process) return std::unexpected(process.error());

@@ -136,6 +136,7 @@ private:
 
     Options options_;
     test::Scratch scratch_;
+    pid_t group_ = 0;
     UniqueFd log_;
     UniqueFd control_;
     // In starting order; ended in reverse.
