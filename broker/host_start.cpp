@@ -10,9 +10,9 @@ namespace {
 constexpr std::chrono::milliseconds backlog_retry{20};
 
 // What a host may not change of what it was told.
-bool same_session(const StartMessage& asked, const Description& about) {
+bool same_session(const StartMessage& asked, const Description& about, std::uint16_t version) {
     return about.session_id == asked.session_id && about.domain == asked.domain && about.kind == asked.kind &&
-           about.owner_uid == asked.owner_uid && about.grant == asked.grant;
+           about.owner_uid == asked.owner_uid && about.grant == in_version(asked.grant, version);
 }
 
 // Kinds whose init newer kernels allow to CAP_SYS_ADMIN alone (KERNEL 2.6). Hosts of the others never have it.
@@ -95,7 +95,7 @@ void HostStart::on_message(HostMessage message) {
 }
 
 void HostStart::on_ready(Description about) {
-    if (!same_session(order_.message, about))
+    if (!same_session(order_.message, about, link_->version()))
         return fail_with({ErrorKind::protocol, EPROTO, "the host is ready with something else than it was asked for"});
     StartedHost host{std::move(link_), std::move(about), std::move(client_), std::move(order_.charges)};
     answer(std::move(host));

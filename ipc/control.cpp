@@ -275,6 +275,11 @@ Error not_spoken(std::uint16_t version) {
                         control_versions.oldest, control_versions.newest)};
 }
 
+Grant in_version(Grant grant, std::uint16_t version) {
+    if (version < 2) grant.limits.directories = 0;
+    return grant;
+}
+
 FilesPage first_page(std::vector<FileReport> later) {
     std::size_t room =
         max_control_datagram - sizeof(FrameHeader) - align_up(pack(FilesPage{}, control_newest).size(), 8);

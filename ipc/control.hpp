@@ -218,6 +218,9 @@ inline constexpr std::size_t beyond_one_page = 256;
 /// As many of `later`, which is in order, as fit a datagram. A report that fits none by itself loses its last places.
 FilesPage first_page(std::vector<FileReport> later);
 
+/// What a peer of that version is told of a grant, and tells again.
+Grant in_version(Grant grant, std::uint16_t version);
+
 /// Of every message of the table, in the given version of the protocol.
 template<class T>
 std::vector<std::byte> encode(const T& message, std::uint16_t version = control_newest);

@@ -162,14 +162,14 @@ TEST_F(PolkitTest, fastrpcctl_lets_people_be_asked_at_a_terminal_unless_it_is_to
     EXPECT_EQ(yes.questions, 1U);
     EXPECT_TRUE(has(yes.errors, "is in force")) << yes.errors;
     const Told no = ctl(true, Person::dismisses, reload);
-    EXPECT_EQ(no.code, 2);
+    EXPECT_EQ(no.code, 1);
     EXPECT_EQ(no.questions, 1U);
     EXPECT_TRUE(has(no.errors, "dismissed")) << no.errors;
     for (const auto& [terminal, arguments] :
          {std::pair(false, reload),
           std::pair(true, std::vector<std::string>{"policy", "reload", "--no-ask-password"})}) {
         const Told unasked = ctl(terminal, Person::authenticates, arguments);
-        EXPECT_EQ(unasked.code, 2);
+        EXPECT_EQ(unasked.code, 1);
         EXPECT_EQ(unasked.questions, 0U);
         EXPECT_TRUE(has(unasked.errors, "does not allow that")) << unasked.errors;
     }

@@ -64,6 +64,12 @@ TEST_P(EachVersion, a_session_is_served_in_the_version_that_it_was_started_in) {
     EXPECT_EQ(counted->header.version, GetParam());
     EXPECT_TRUE(decode<Counters>(counted->payload, GetParam()));
     session->close();
+    if (GetParam() >= control_latency) {
+        const Result<Frame> latency = control->receive();
+        ASSERT_TRUE(latency);
+        EXPECT_EQ(latency->header.opcode, op(ControlOp::latency));
+        EXPECT_TRUE(decode<Latency>(latency->payload, GetParam()));
+    }
     const Result<Frame> last = control->receive();
     ASSERT_TRUE(last);
     EXPECT_EQ(last->header.opcode, op(ControlOp::bye));
