@@ -192,8 +192,8 @@ std::string http_response(const HttpRequest& request, const std::string& metrics
                     metrics, request.head);
 }
 
-std::string http_response(const HttpRefusal& refusal) {
-    return response(refusal.status, "text/plain; charset=utf-8", refusal.text + '\n', false);
+std::string http_response(const HttpRefusal& refusal, bool head) {
+    return response(refusal.status, "text/plain; charset=utf-8", refusal.text + '\n', head);
 }
 
 void serve_metrics_once(const Tool& tool, int input, int output, const HttpLimits& limits) {
@@ -202,7 +202,8 @@ void serve_metrics_once(const Tool& tool, int input, int output, const HttpLimit
     const HttpAnswer request = *head ? parse_http_head(**head) : HttpAnswer(std::unexpected(head->error()));
     const auto metrics = request ? metrics_of(tool, request->form)
                                  : std::expected<std::string, HttpRefusal>(std::unexpected(request.error()));
-    write_all(output, metrics ? http_response(*request, *metrics) : http_response(metrics.error()),
+    write_all(output,
+              metrics ? http_response(*request, *metrics) : http_response(metrics.error(), request && request->head),
               Clock::now() + limits.reply);
 }
 

@@ -35,7 +35,7 @@ HttpAnswer parse_http_head(std::string_view head);
 
 /// The whole answer, with the length and type that belong to it.
 std::string http_response(const HttpRequest& request, const std::string& metrics);
-std::string http_response(const HttpRefusal& refusal);
+std::string http_response(const HttpRefusal& refusal, bool head = false);
 
 struct HttpLimits {
     std::chrono::milliseconds request{5000}; ///< until the request's head is there

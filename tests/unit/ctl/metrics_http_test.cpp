@@ -125,6 +125,7 @@ TEST(MetricsHttp, everything_but_a_request_for_metrics_is_refused_with_the_statu
              {431, "GET /metrics HTTP/1.0\r\nA: " + std::string(ctl::max_http_head, 'x') + "\r\n\r\n"},
              {505, "GET /metrics HTTP/2\r\n\r\n"}})
         EXPECT_EQ(status_of(head), status) << head;
+    EXPECT_TRUE(ctl::http_response(ctl::HttpRefusal{503, "no"}, true).ends_with("\r\n\r\n")) << "HEAD has no body";
     const std::string refused = ctl::http_response(ctl::HttpRefusal{405, "no"});
     EXPECT_TRUE(has(refused, "\r\nAllow: GET, HEAD\r\n")) << refused;
 }

@@ -1,7 +1,10 @@
-// The word of a decision, as the truth tables have it.
+// The words of decisions, as the truth tables have them, and the way through a table.
 #pragma once
 
 #include "fixture.hpp"
+
+#include <functional>
+#include <sstream>
 
 namespace fastrpc::test {
 
@@ -25,6 +28,29 @@ inline std::string word_of(const Decision& decision) {
     }
     if (rest != 0) letters += '?';
     return letters.empty() ? word : word + "+" + letters;
+}
+
+/// Calls `use(subject, kind, words, line)` for each line of a table: one that begins with "UID GID LABEL" says
+/// who asks ("-": none), those below it, which begin with blanks, for which kind, and `words` then gives the answers.
+inline void each_line(const char* table,
+                      const std::function<void(const Subject&, PdKind, std::istream&, const std::string&)>& use) {
+    std::istringstream lines(table);
+    Subject subject;
+    for (std::string line; std::getline(lines, line);) {
+        if (line.empty() || line[0] == '#') continue;
+        std::istringstream words(line);
+        std::string first, gid, label;
+        words >> first;
+        if (line[0] != ' ') {
+            words >> gid >> label;
+            subject = {static_cast<std::uint32_t>(std::stoul(first)), {}, label == "-" ? "" : label};
+            if (gid != "-") subject.gids = {static_cast<std::uint32_t>(std::stoul(gid))};
+            continue;
+        }
+        const auto kind = pd_kind_from(first);
+        ASSERT_TRUE(kind) << line;
+        use(subject, *kind, words, line);
+    }
 }
 
 } // namespace fastrpc::test

@@ -2,8 +2,6 @@
 // words are those of truth_test.cpp, and ?rule+dpc where polkit is asked.
 #include "truth.hpp"
 
-#include <sstream>
-
 using namespace fastrpc;
 using namespace fastrpc::test;
 
@@ -110,28 +108,14 @@ using TruthTable = PolicyFiles;
 
 TEST_F(TruthTable, every_node_and_attribute_gets_what_is_written_here) {
     const Policy policy = good(rules);
-    std::istringstream lines(truth);
-    Subject subject;
     int requests = 0;
-    for (std::string line; std::getline(lines, line);) {
-        if (line.empty() || line[0] == '#') continue;
-        std::istringstream words(line);
-        std::string first, gid, label;
-        words >> first;
-        if (line[0] != ' ') {
-            words >> gid >> label;
-            subject = {static_cast<std::uint32_t>(std::stoul(first)), {}, label == "-" ? "" : label};
-            if (gid != "-") subject.gids = {static_cast<std::uint32_t>(std::stoul(gid))};
-            continue;
-        }
-        const auto kind = pd_kind_from(first);
-        ASSERT_TRUE(kind) << line;
+    each_line(truth, [&](const Subject& subject, PdKind kind, std::istream& words, const std::string& line) {
         for (const NodeKind node : {NodeKind::misc, NodeKind::accel, NodeKind::unknown}) {
             for (const std::uint32_t attributes :
                  {0U, attribute::crc, attribute::debug, attribute::crc | attribute::debug}) {
                 std::string expected;
                 ASSERT_TRUE(words >> expected) << line;
-                const Object object{.domain = Domain::cdsp, .kind = *kind, .attributes = attributes, .node = node};
+                const Object object{.domain = Domain::cdsp, .kind = kind, .attributes = attributes, .node = node};
                 const Decision decision = policy.decide(subject, object);
                 EXPECT_EQ(word_of(decision), expected)
                     << "uid " << subject.uid << " " << subject.label << ": " << line << "\nnode "
@@ -139,8 +123,9 @@ TEST_F(TruthTable, every_node_and_attribute_gets_what_is_written_here) {
                 EXPECT_EQ(policy.allows(subject, object), decision.allowed);
                 ++requests;
             }
-            words >> first; // the bar
+            std::string bar;
+            words >> bar;
         }
-    }
+    });
     EXPECT_GE(requests, 400);
 }

@@ -2,8 +2,6 @@
 // words are those of truth_asked_test.cpp.
 #include "truth.hpp"
 
-#include <sstream>
-
 using namespace fastrpc;
 using namespace fastrpc::test;
 
@@ -67,27 +65,13 @@ using TruthTable = PolicyFiles;
 
 TEST_F(TruthTable, every_number_of_directories_gets_what_is_written_here) {
     const Policy policy = good(rules);
-    std::istringstream lines(truth);
-    Subject subject;
     std::size_t requests = 0;
-    for (std::string line; std::getline(lines, line);) {
-        if (line.empty() || line[0] == '#') continue;
-        std::istringstream words(line);
-        std::string first, gid, label;
-        words >> first;
-        if (line[0] != ' ') {
-            words >> gid >> label;
-            subject = {static_cast<std::uint32_t>(std::stoul(first)), {}, label == "-" ? "" : label};
-            if (gid != "-") subject.gids = {static_cast<std::uint32_t>(std::stoul(gid))};
-            continue;
-        }
-        const auto kind = pd_kind_from(first);
-        ASSERT_TRUE(kind) << line;
+    each_line(truth, [&](const Subject& subject, PdKind kind, std::istream& words, const std::string& line) {
         for (const NodeKind node : {NodeKind::misc, NodeKind::accel}) {
             for (const std::uint32_t count : counts) {
                 std::string expected;
                 ASSERT_TRUE(words >> expected) << line;
-                const Object object{.domain = Domain::cdsp, .kind = *kind, .directories = count, .node = node};
+                const Object object{.domain = Domain::cdsp, .kind = kind, .directories = count, .node = node};
                 const Decision decision = policy.decide(subject, object);
                 EXPECT_EQ(word_of(decision), expected)
                     << "uid " << subject.uid << " " << subject.label << ": " << line << "\n"
@@ -98,8 +82,9 @@ TEST_F(TruthTable, every_number_of_directories_gets_what_is_written_here) {
                 }
                 ++requests;
             }
-            words >> first; // the bar
+            std::string bar;
+            words >> bar;
         }
-    }
+    });
     EXPECT_EQ(requests, 8U * 2 * 2 * counts.size());
 }
