@@ -1,7 +1,7 @@
 // Errors that are sent a while later, to those who ask too often.
 //
-// The bus lets nobody have more than some calls open, so a flood comes no faster than its answers go. Only the answer
-// waits here: the call, and the fds in it, are gone.
+// The bus lets nobody have more than some calls open, so a flood comes no faster than its answers go: one each 100 ms, to
+// whoever waits for one or for a hundred. Only the answer waits here: the call, and the fds in it, are gone.
 #pragma once
 
 #include "broker/bus_handles.hpp"
@@ -16,6 +16,7 @@ namespace fastrpc::broker {
 
 class SlowReplies {
 public:
+    /// Between two answers to one uid, however many it waits for.
     static constexpr std::chrono::milliseconds delay{100};
     /// Of one uid at once; more are sent at once.
     static constexpr std::uint64_t max_per_uid = 128;
