@@ -1,7 +1,7 @@
 // Errors that are sent a while later, to those who ask too often.
 //
-// The bus lets nobody have more than some calls open, so a flood comes no faster than its answers go: one each 100 ms, to
-// whoever waits for one or for a hundred. Only the answer waits here: the call, and the fds in it, are gone.
+// The bus lets nobody have more than some calls open, so a flood comes no faster than its answers go: one each 100 ms,
+// to whoever waits for one or for a hundred. Only the answer waits here: the call, and the fds in it, are gone.
 #pragma once
 
 #include "broker/bus_handles.hpp"
