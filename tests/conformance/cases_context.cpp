@@ -177,6 +177,7 @@ void add_exhaustion_cases(Cases& cases) {
         run.close(other, "close-other-file");
         end_caller(run, last);
         run.invoke(file, service, sc(2), {}, "after-its-death");
+        wait_for_ids();
     });
     add_exhausting(cases, "context/exhausted/close-of-the-file-frees-none", [](Run& run) {
         const int file = run.open("cdsp");
@@ -187,6 +188,7 @@ void add_exhaustion_cases(Cases& cases) {
         wait_for_ids();
         run.invoke(keeper, service, sc(2), {}, "one-left");
         // The RELEASE of `file` took and gave back the last id, if it was sent at all.
+        wait_for_ids(); // for the RELEASE of `keeper`
     });
     add_exhausting(cases, "context/exhausted/other-dsps-are-free", [](Run& run) {
         const int file = run.open("cdsp");
