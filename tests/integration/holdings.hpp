@@ -46,7 +46,7 @@ public:
         all.lost_contexts = soc.value("contexts_abandoned", -1);
         all.pds = static_cast<std::int64_t>(status_of_pds(system_, "cdsp").size());
         // Hosts that wait for a session come and go, and cost fastrpcd an fd each.
-        all.broker_fds = fds(system_.fastrpcd()) - stats()["hosts-ready"];
+        all.broker_fds = fds_in_use(system_.fastrpcd(), [&] { return stats()["hosts-ready"]; });
         return all;
     }
     /// Requests that wait for a place on a DSP.

@@ -24,10 +24,19 @@ inline std::size_t fds(pid_t pid) {
     }
     return count;
 }
-/// Of fastrpcd, without those to hosts that wait for a session, which come and go.
+/// Of fastrpcd, without those to hosts that wait for a session, which come and go: `ready` asks it how many there are,
+/// before and after the count, since one more may come in between.
+template<class Ready>
+std::size_t fds_in_use(pid_t fastrpcd, Ready ready) {
+    for (std::size_t before = ready();;) {
+        const std::size_t all = fds(fastrpcd), after = ready();
+        if (after == before) return all - after;
+        before = after;
+    }
+}
 inline std::size_t broker_fds(const stack::Stack& system) {
-    const std::size_t all = fds(system.fastrpcd());
-    return all - ctl_list(system)["totals"].value("hosts-ready", std::size_t{0});
+    return fds_in_use(system.fastrpcd(),
+                      [&] { return ctl_list(system)["totals"].value("hosts-ready", std::size_t{0}); });
 }
 inline std::size_t thread_count(pid_t pid) {
     return entries("/proc/" + std::to_string(pid) + "/task");
