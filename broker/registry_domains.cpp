@@ -109,9 +109,9 @@ void Registry::note_losses(const HostMessage& message, const Description& about,
                            std::uint64_t arrivals_then) {
     if (arrivals_then != arrivals(about.domain)) return; // the DSP has restarted since
     if (const auto* bye = std::get_if<ByeMessage>(&message))
-        lost_.add(about.domain, admitted(about, bye->lost_contexts));
-    else
-        lost_.presume(about, left_behind(about, link.known_counters()));
+        return lost_.add(about.domain, admitted(about, bye->lost_contexts));
+    memory_[about.domain].slots.killed(std::chrono::steady_clock::now());
+    lost_.presume(about, left_behind(about, link.known_counters()));
 }
 
 DomainEntry Registry::look_at(Domain domain) const {

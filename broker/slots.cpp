@@ -10,6 +10,7 @@ std::uint32_t Slots::for_sessions(std::uint32_t all, std::uint32_t known, bool r
 }
 
 Slots::Answer Slots::may_start(const Use& use, bool root, Time now) const noexcept {
+    if (now < paused_until_) return Answer::no;
     if (use.sessions < for_sessions(max_, use.known, root)) return Answer::yes;
     if (max_ == most || use.sessions >= for_sessions(most, use.known, root)) return Answer::no;
     // A slot that is only kept for somebody is not what was refused.
@@ -23,9 +24,13 @@ void Slots::tried(Time now) noexcept {
 }
 
 void Slots::full(const Use& others, Time now) noexcept {
+    tried(now);
+    if (now < doubtful_until_) {
+        paused_until_ = retry_at_;
+        return;
+    }
     max_ = std::min(most - 1, others.sessions + others.attached);
     learned_ = now;
-    tried(now);
 }
 
 void Slots::seen(const Use& use) noexcept {

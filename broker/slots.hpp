@@ -3,7 +3,8 @@
 //
 // The driver has at most 14, a machine may have fewer, and programs beside fastrpcd may hold some: a DSP that refuses
 // one teaches how many there were. That may be over a moment later, so what was learned is tried again, at growing
-// distances and with one session, and forgotten after a while.
+// distances and with one session, and forgotten after a while. Soon after a host was killed a refusal teaches nothing:
+// fastrpcd sees the end of a process before the driver has released what it held.
 #pragma once
 
 #include <chrono>
@@ -18,6 +19,7 @@ public:
     static constexpr std::chrono::milliseconds first_retry{200};
     static constexpr std::chrono::milliseconds last_retry{3200};
     static constexpr std::chrono::seconds learned_for{30};
+    static constexpr std::chrono::seconds release_takes{5};
 
     /// Who has slots now.
     struct Use {
@@ -39,6 +41,8 @@ public:
     void tried(Time now) noexcept;
     /// The DSP refused one although no more than `others` are used.
     void full(const Use& others, Time now) noexcept;
+    /// A host ended without a goodbye: the DSP may hold its slot for up to `release_takes` more.
+    void killed(Time now) noexcept { doubtful_until_ = now + release_takes; }
     /// So many are there for certain.
     void seen(const Use& use) noexcept;
     /// Something ended: the next refusal is a first one again.
@@ -55,6 +59,8 @@ private:
     std::uint32_t max_ = most;
     Time learned_;
     Time retry_at_;
+    Time doubtful_until_;
+    Time paused_until_; ///< after a refusal that taught nothing
     std::chrono::milliseconds distance_ = first_retry;
 };
 

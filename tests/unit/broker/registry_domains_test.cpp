@@ -75,6 +75,18 @@ TEST_F(DomainsTest, a_full_dsp_teaches_how_many_sessions_it_has) {
     EXPECT_EQ(registry.find_domain(Domain::adsp), nullptr);
 }
 
+TEST_F(DomainsTest, a_dsp_that_still_holds_what_a_killed_host_had_is_not_taken_for_a_smaller_one) {
+    const auto root = adopted(root_of(Domain::cdsp));
+    auto good = adopted(session_of(1, 1000)), killed = adopted(session_of(2, 1000));
+    ASSERT_TRUE(root && good && killed);
+    ASSERT_TRUE(good->bye("the client closed the session"));
+    ASSERT_TRUE(loop.until([&] { return registry.sessions().size() == 1; }));
+    killed->socket.reset();
+    ASSERT_TRUE(loop.until([&] { return registry.sessions().empty(); }));
+    registry.note_full(Domain::cdsp);
+    EXPECT_EQ(registry.find_domain(Domain::cdsp)->sessions_max, 14U);
+}
+
 TEST_F(DomainsTest, a_discovered_domain_is_there_from_the_start_and_its_generation_is_one) {
     registry.set_devices(cdsp, here);
     EXPECT_EQ(seen.events, std::vector<std::string>{"domain+ cdsp"});

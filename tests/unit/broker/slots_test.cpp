@@ -70,6 +70,23 @@ TEST(Slots, a_slot_that_is_kept_is_not_tried_by_others) {
     EXPECT_EQ(slots.may_start({6, 1, 1}, true, start + 1min), Answer::yes) << "it is root's";
 }
 
+TEST(Slots, a_refusal_soon_after_a_host_was_killed_teaches_nothing_and_is_waited_out) {
+    Slots slots;
+    const Slots::Use use{.sessions = 9, .attached = 1, .known = 1};
+    slots.killed(start);
+    EXPECT_EQ(slots.may_start(use, false, start), Answer::yes);
+    slots.full(use, start);
+    EXPECT_EQ(slots.max(), Slots::most);
+    EXPECT_EQ(slots.may_start(use, true, start + 199ms), Answer::no);
+    EXPECT_EQ(slots.retry_at(), start + 200ms) << "who waits is woken then";
+    EXPECT_EQ(slots.may_start(use, false, start + 200ms), Answer::yes);
+    slots.full(use, start + 200ms);
+    EXPECT_EQ(slots.may_start(use, false, start + 599ms), Answer::no);
+    EXPECT_EQ(slots.may_start(use, false, start + 600ms), Answer::yes);
+    slots.full(use, start + 5s);
+    EXPECT_EQ(slots.max(), 10U) << "by then it is gone";
+}
+
 TEST(Slots, what_was_learned_is_forgotten_in_time_and_with_the_generation) {
     Slots slots;
     EXPECT_FALSE(slots.stale(start + 1h));
