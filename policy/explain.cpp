@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <fmt/core.h>
+#include <ranges>
 
 namespace fastrpc::policy {
 namespace {
 
 constexpr std::size_t most_told = 3;
+constexpr std::size_t most_looked_at = 300; ///< rules, for what a refusal says; an explanation looks at all
 
 std::string article(PdKind kind) {
     const std::string_view word = to_string(kind);
@@ -88,11 +90,11 @@ std::string_view verb(Effect effect) {
     return effect == Effect::allow ? "allows" : effect == Effect::ask ? "asks polkit about" : "denies";
 }
 
-// Stops at the first that it does not tell: a refusal must not cost more the more rules there are.
+// Of the first rules only: a refusal must not cost more the more rules there are, since anybody may ask for many.
 std::string near_misses(const Compiled& policy, const Subject& subject, const Object& object) {
     std::string text;
     std::size_t count = 0;
-    for (const Rule& rule : policy.rules) {
+    for (const Rule& rule : policy.rules | std::views::take(most_looked_at)) {
         if (rule.effect == Effect::deny) continue;
         const std::optional<std::string_view> condition = only_miss(rule, subject, object);
         if (!condition) continue;
@@ -100,6 +102,8 @@ std::string near_misses(const Compiled& policy, const Subject& subject, const Ob
         text += fmt::format("{}{} {} it, but {}", count == 1 ? "; nearest: " : ", ", quoted(rule), verb(rule.effect),
                             wanted(rule, *condition, object));
     }
+    if (policy.rules.size() > most_looked_at)
+        text += fmt::format("; \"fastrpcctl policy explain\" looks at all {} rules", policy.rules.size());
     return text;
 }
 

@@ -71,6 +71,19 @@ TEST_F(Explain, a_default_denial_names_the_nearest_rules) {
                                    " allows it, but only for kind signed");
 }
 
+TEST_F(Explain, a_denial_under_very_many_rules_looks_at_the_first_and_says_who_looks_at_all) {
+    std::vector<std::string> rules;
+    for (int i = 0; i < 400; ++i)
+        rules.push_back(rule("far-" + std::to_string(i), R"("users": [8])", R"("adsp")", R"("signed")", "allow"));
+    rules.push_back(rule("near", R"("users": [8])", R"("cdsp")", R"("unsigned")", "allow"));
+    const Policy policy = good(file_of(rules));
+    EXPECT_EQ(policy.decide({7, {}, ""}, cdsp_unsigned).reason,
+              R"(no rule allows uid 7 an unsigned PD on cdsp; "fastrpcctl policy explain" looks at all 401 rules)");
+    const Explanation all = policy.explain({7, {}, ""}, cdsp_unsigned);
+    ASSERT_EQ(all.near.size(), 1U);
+    EXPECT_EQ(all.near.front().rule, "near");
+}
+
 TEST_F(Explain, no_more_than_three_near_rules_are_spelled_out) {
     std::vector<std::string> rules;
     for (int i = 0; i < 10; ++i)
