@@ -45,8 +45,11 @@ public:
     void killed(Time now) noexcept { doubtful_until_ = now + release_takes; }
     /// So many are there for certain.
     void seen(const Use& use) noexcept;
-    /// Something ended: the next refusal is a first one again.
-    void changed() noexcept { distance_ = first_retry; }
+    /// Something ended: there is room, and the next refusal is a first one again.
+    void changed() noexcept {
+        distance_ = first_retry;
+        paused_until_ = {};
+    }
     /// The DSP has restarted, or too long ago was it full.
     void forget() noexcept;
     [[nodiscard]] bool stale(Time now) const noexcept { return max_ < most && now - learned_ >= learned_for; }

@@ -83,6 +83,9 @@ TEST(Slots, a_refusal_soon_after_a_host_was_killed_teaches_nothing_and_is_waited
     slots.full(use, start + 200ms);
     EXPECT_EQ(slots.may_start(use, false, start + 599ms), Answer::no);
     EXPECT_EQ(slots.may_start(use, false, start + 600ms), Answer::yes);
+    slots.full(use, start + 600ms);
+    slots.changed();
+    EXPECT_EQ(slots.may_start(use, false, start + 600ms), Answer::yes) << "what ended made room";
     slots.full(use, start + 5s);
     EXPECT_EQ(slots.max(), 10U) << "by then it is gone";
 }
