@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <expected>
 #include <fmt/core.h>
 #include <poll.h>
 #include <sys/resource.h>
@@ -30,15 +31,19 @@ void PdProcess::note(const LineResponse& response) noexcept {
     raise(reverse_calls_, response.reverse_calls);
 }
 
-// Null when every line is taken and none can be made. The line then counts a call of ours.
-Line* PdProcess::claim(const WireRequest& request, LineRequest& stamped, bool converse, bool& reads) {
+// The line, which then counts a call of ours; or the answer when there is none.
+std::expected<Line*, std::int32_t> PdProcess::claim(const WireRequest& request, LineRequest& stamped, bool converse,
+                                                    bool& reads) {
     const int nice = ::getpriority(PRIO_PROCESS, 0); // of this thread
     const std::lock_guard lock(mutex_);
+    // The process is gone, or about to: nobody would close a line that is made after close_lines().
+    if (!socket_) return std::unexpected(aee::on_dsp(aee::bad_state));
     Line* line = lines_.claim({request.client, request.tid}, nice, [this](auto& lines) { return make_line(lines); });
-    reads = converse && line != nullptr && line->calls == 1;
+    if (line == nullptr) return std::unexpected(aee::on_dsp(aee::no_memory));
+    reads = converse && line->calls == 1;
     if (reads) line->conversing = true;
     stamped.after = sent_;
-    if (line != nullptr) stamped.nice = line->nice;
+    stamped.nice = line->nice;
     stamped.wire = request;
     return line;
 }
@@ -85,18 +90,20 @@ void PdProcess::refuse(Line& line, std::uint64_t context, std::int32_t result) {
 void PdProcess::request(const WireRequest& request, std::uint64_t serial) {
     LineRequest stamped{.serial = serial};
     bool reads = false;
-    Line* line = claim(request, stamped, false, reads);
-    if (line == nullptr) return owner_.answered(request.context, aee::on_dsp(aee::no_memory));
+    const auto claimed = claim(request, stamped, false, reads);
+    if (!claimed) return owner_.answered(request.context, claimed.error());
+    Line& line = **claimed;
     // Whoever stops to converse looks at the calls after it said so: one of us arms the line.
-    if (put(*line, stamped) && !line->conversing) loop_.arm(line->fd(), *line);
+    if (put(line, stamped) && !line.conversing) loop_.arm(line.fd(), line);
 }
 
 void PdProcess::hang(const WireRequest& request) {
     LineRequest stamped{};
     bool reads = false;
-    Line* line = claim(request, stamped, false, reads);
-    if (line == nullptr) return owner_.answered(request.context, aee::on_dsp(aee::no_memory));
-    if (line->hang(request.context) != Line::Sent::sent) refuse(*line, request.context, aee::on_dsp(aee::bad_state));
+    const auto claimed = claim(request, stamped, false, reads);
+    if (!claimed) return owner_.answered(request.context, claimed.error());
+    Line& line = **claimed;
+    if (line.hang(request.context) != Line::Sent::sent) refuse(line, request.context, aee::on_dsp(aee::bad_state));
 }
 
 // On the loop: answers of a line that nobody converses on.
@@ -214,16 +221,18 @@ Woken PdProcess::converse(const WireRequest& request, std::uint64_t serial, std:
                           std::optional<Clock::time_point> deadline, const std::function<bool()>& done) {
     LineRequest stamped{.serial = serial};
     bool reads = false;
-    Line* line = claim(request, stamped, true, reads);
-    if (line == nullptr) {
-        owner_.answered(request.context, aee::on_dsp(aee::no_memory));
-    } else if (!put(*line, stamped)) {
-        reads = false;
-    } else if (!reads && !line->conversing) {
-        loop_.arm(line->fd(), *line);
+    const auto claimed = claim(request, stamped, true, reads);
+    if (!claimed) {
+        owner_.answered(request.context, claimed.error());
+        return wait_for_answer(disturbances, deadline, done);
     }
+    Line& line = **claimed;
+    if (!put(line, stamped))
+        reads = false;
+    else if (!reads && !line.conversing)
+        loop_.arm(line.fd(), line);
     if (!reads) return wait_for_answer(disturbances, deadline, done);
-    return Conversation(*this, *line, request.context, disturbances).wait(deadline, done);
+    return Conversation(*this, line, request.context, disturbances).wait(deadline, done);
 }
 
 } // namespace fastrpc::vdsp

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <deque>
+#include <expected>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -140,7 +141,8 @@ private:
     void process_gone();
 
     // pd_lines.cpp: calls.
-    Line* claim(const WireRequest& request, LineRequest& stamped, bool converse, bool& reads);
+    std::expected<Line*, std::int32_t> claim(const WireRequest& request, LineRequest& stamped, bool converse,
+                                             bool& reads);
     Line* make_line(std::list<Line>& lines);
     bool put(Line& line, const LineRequest& request);
     void refuse(Line& line, std::uint64_t context, std::int32_t result);

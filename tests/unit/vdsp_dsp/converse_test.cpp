@@ -2,6 +2,7 @@
 #include "host_side.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
@@ -137,6 +138,35 @@ TEST_F(Converse, a_refused_call_is_done_at_once) {
     const auto kernel = prepare(0, 0, 90, 2, 0x00010100, {input(bytes_of_value(255)), output(1020)});
     EXPECT_EQ(converse(kernel), Woken::done);
     EXPECT_EQ(machine.answer(kernel.first.context), aee::on_dsp(aee::unsupported));
+}
+
+// A new thread's first call makes a line of its own: not one that nobody closes, for a PD that went meanwhile.
+TEST_F(Converse, is_answered_even_when_the_pd_ends_just_then) {
+    constexpr int rounds = 20, callers = 8, calls = 1000;
+    constexpr std::uint32_t process_control = 4, exit = 0x02000000, thread_exit = 0x03000000;
+    std::int32_t tid = 1000;
+    for (std::int32_t client = 100; client < 100 + rounds; ++client) {
+        ASSERT_EQ(create(client), 0);
+        std::array<Sent, callers> last;
+        std::vector<std::thread> threads;
+        for (Sent& mine : last) {
+            threads.emplace_back([&, first = tid] {
+                for (std::int32_t next = first; next < first + calls; ++next) {
+                    const auto call = prepare(client, 1, next, process_control, thread_exit);
+                    mine = call.first;
+                    if (converse(call, {}, Clock::now() + 100ms) != Woken::done) return; // answered elsewhere, or lost
+                    if (machine.answer(mine.context) != 0) return;
+                }
+            });
+            tid += calls;
+        }
+        std::this_thread::sleep_for(1ms); // into the first calls
+        EXPECT_EQ(finish(send(client, 1, 90, process_control, exit)), 0);
+        for (auto& thread : threads) thread.join();
+        for (const Sent& each : last) EXPECT_NE(finish(each), 0);
+        ASSERT_FALSE(HasFailure());
+        EXPECT_EQ(release(client), 0);
+    }
 }
 
 TEST_F(Converse, a_crash_wakes_every_caller_inside) {
