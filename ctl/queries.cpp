@@ -45,7 +45,6 @@ json session_entry(const std::string& path, const json& from) {
             {"state", from.value("State", "")},
             {"uid", from.value("OwnerUid", 0U)},
             {"owner", from.value("OwnerName", "")},
-            {"label", ""},
             {"opened-usec", from.value("OpenedUSec", std::uint64_t{0})},
             {"pid", from.value("Pid", 0U)},
             {"host-version", from.value("HostVersion", "")},
@@ -68,6 +67,8 @@ json sessions_of(BusClient& client, const json& objects, bool usage) {
     std::vector<json*> entries;
     for (json& session : sessions) entries.push_back(&session);
     ask_hosts(client, entries, labels, "label");
+    for (json& session : sessions)
+        if (!session["label"].is_string()) session["label"] = ""; // it went while we asked
     if (usage) ask_hosts(client, entries, usages, "usage");
     return sessions;
 }

@@ -2,6 +2,7 @@
 #include "tests/unit/broker/private_system.hpp"
 
 #include <future>
+#include <optional>
 
 using namespace fastrpc;
 using namespace fastrpc::broker::test;
@@ -57,6 +58,28 @@ TEST(Ctl, lists_domains_pds_sessions_and_their_figures) {
     EXPECT_EQ(list["pds"][0]["state"], "running");
     EXPECT_EQ(list["domains"].size(), 2U);
     EXPECT_EQ(list["totals"]["calls"], 21);
+}
+
+// Between the list of objects and the questions to each comes the answer of the PD's host.
+TEST(Ctl, a_session_that_goes_while_it_is_listed_keeps_its_form) {
+    PrivateSystem system;
+    Client client = system.client(nobody);
+    FakeHost pd = system.connect_control();
+    ASSERT_EQ(pd.described(root_of(Domain::adsp)), 0U);
+    auto open = std::make_optional(system.open_session(client));
+    auto outcome = std::async(std::launch::async, [&] { return system.ctl({"list", "--json"}); });
+    const auto question = pd.receive();
+    ASSERT_TRUE(question);
+    const std::string path = open->path;
+    open.reset();
+    ASSERT_TRUE(client.until([&] {
+        return !client.property(path, "org.fastrpc1.Session", "State").wait().error.empty();
+    })) << "it is still there";
+    ASSERT_TRUE(pd.send(ControlOp::query, encode(Counters{.calls = 1}, pd.version), question->header.cookie, true));
+    const json list = json::parse(outcome.get().output, nullptr, false);
+    ASSERT_EQ(list.value("sessions", json::array()).size(), 1U) << list;
+    EXPECT_EQ(list["sessions"][0]["label"], "");
+    EXPECT_TRUE(list["sessions"][0]["usage"].is_null());
 }
 
 TEST(Ctl, a_host_that_does_not_answer_does_not_hide_the_others) {
