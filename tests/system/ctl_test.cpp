@@ -128,7 +128,7 @@ void expect_forms(const Verb& verb, const stack::Outcome& text, const stack::Out
     }
 }
 
-/// A session of `member`, which calls as long as the object lives.
+/// A session of `member`, which calls as long as the object lives, and is gone after it.
 class Load {
 public:
     Load() :
@@ -138,6 +138,13 @@ public:
                 if (each.value("label", "") == "verbs") id = each.value("id", "");
         EXPECT_NE(id, "") << ctl(root, {"list"});
     }
+    ~Load() {
+        if (program_) program_->end_input();
+        const auto gone = [&] { return ctl(root, {"list"}).dump().find(id) == std::string::npos; };
+        EXPECT_TRUE(id.empty() || eventually(gone)) << id;
+    }
+    Load(const Load&) = delete;
+    Load& operator=(const Load&) = delete;
     std::string line() { return program_->line(); }
     /// Calls no more; what it has to say about it.
     json end() {
