@@ -4,6 +4,7 @@
 
 #include "tests/integration/raw_lane.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <list>
 #include <map>
@@ -27,6 +28,7 @@ public:
         if (page_) let_go();
     }
     void let_go() { set(1); }
+    [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
 
 private:
     static constexpr std::size_t size = 4096;
@@ -61,6 +63,13 @@ struct Hands {
     std::map<std::uint32_t, std::uint64_t> addresses; ///< of the DSP, by buffer
     UniqueFd events;
     std::map<std::string, UniqueFd> interfaces;
+
+    /// Whether one of its calls in the DSP waits for the word at `offset`, of whichever buffer.
+    [[nodiscard]] bool waits_at(std::size_t offset) const {
+        const auto there = [offset](const Flight& flight) { return flight.word.offset() == offset; };
+        return std::ranges::any_of(left, there) ||
+               std::ranges::any_of(lanes, [&](const HeldLane& lane) { return lane.flight && there(*lane.flight); });
+    }
 };
 
 } // namespace fastrpc::test

@@ -108,6 +108,7 @@ private:
     ModelSession::Range any_range(unsigned number);
     /// A lane of the session without a call; nullptr when there is none.
     HeldLane* free_lane(unsigned number);
+    [[nodiscard]] std::uint64_t free_word() const;
 
     void expect(const std::string& told, const std::string& wanted, const std::string& what);
     std::string ask(unsigned number, const Datagram& what);

@@ -1,6 +1,7 @@
 // Calls of a random run: those that are answered at once, and those that stay in the DSP while other things happen.
 #include "tests/integration/model_run.hpp"
 
+#include <algorithm>
 #include <fmt/core.h>
 
 namespace fastrpc::test {
@@ -101,12 +102,20 @@ void RandomRun::outstay(unsigned number) {
     ended(number);
 }
 
+/// Sessions share buffers, so no two calls in the DSP wait at the same offset, of whichever buffer.
+std::uint64_t RandomRun::free_word() const {
+    std::uint64_t place = first_word; // the page has as many as the DSP has contexts
+    const auto taken = [&](const auto& entry) { return entry.second.waits_at(place); };
+    while (std::ranges::any_of(hands_, taken)) place += sizeof(std::uint32_t);
+    return place;
+}
+
 bool RandomRun::begin(unsigned number, std::uint32_t deadline_ms) {
     HeldLane* const held = free_lane(number);
     if (held == nullptr) return false;
     Hands& its = hands_[number];
     const std::uint32_t module = any_module(number);
-    const std::uint64_t place = first_word + sizeof(std::uint32_t) * (operations_ % 256);
+    const std::uint64_t place = free_word();
     const ModelSession::Range range{any_buffer(number), place, sizeof(std::uint32_t)};
     const auto buffer = its.buffers.find(range.buffer);
     std::optional<Word> word;
