@@ -208,11 +208,13 @@ std::string Lanes::call_name(std::uint32_t module, std::uint32_t method) const {
 }
 
 void Lanes::add_suspect(const LaneActivity& activity, std::vector<Suspect>& suspects) const {
+    // Before its result: a call that ends meanwhile then still counts as one in flight.
+    const bool in_flight = activity.started_ns.load(std::memory_order_acquire) != 0;
     const Suspect suspect{activity.module.load(std::memory_order_relaxed),
                           activity.method.load(std::memory_order_relaxed),
                           activity.result.load(std::memory_order_relaxed)};
     if (suspect.module == 0) return;
-    if (activity.started_ns.load(std::memory_order_acquire) != 0)
+    if (in_flight)
         suspects.push_back({suspect.module, suspect.method, 0});
     else if (is_death(suspect.code, activity.os_error.load(std::memory_order_relaxed)))
         suspects.push_back(suspect);
